@@ -1,0 +1,253 @@
+"""The paper's networks in plain PyTorch: an MLP, VGG16 and ResNet20, each at any width and with three normalisations.
+
+Shapes and parameter counts are the paper's (Git Re-Basin, section 5 and appendix A.4). Its ``LayerNorm`` normalises
+over the channels *at every pixel*; ``nn.GroupNorm(1, C)``, which many ports use, also mixes the pixels and is another
+network. Nothing here is custom autograd, so ``torch.export`` sees plain ATen operators.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORMS = ("layer", "batch", None)
+
+
+class ModelError(ValueError):
+    """A network was asked for that cannot be built."""
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels at every pixel, as flax does it on NHWC images.
+
+    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.channels, self.eps = channels, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # In channels-last memory both permutes are free, and the reduction runs over neighbours.
+        y = F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,), self.weight, self.bias, self.eps)  # (N, H, W, C)
+        return y.permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, eps={self.eps}"
+
+
+class MLP(nn.Sequential):
+    """Fully connected ReLU network; the paper's is 784-512-512-512-10 with biases and no normalisation.
+
+    Layers are named ``linear1 … linearN`` and ``head``; an image is flattened first.
+
+    Args:
+        inputs: numbers in one input, channels times height times width.
+        hidden: units of each hidden layer.
+        classes: outputs.
+        norm: ``"layer"``, ``"batch"`` or ``None``, between each linear map and its ReLU.
+        seed: draw the first weights from this seed and leave torch's global generator alone; ``None`` uses the latter.
+    """
+
+    def __init__(
+        self,
+        inputs: int = 784,
+        hidden: Sequence[int] = (512, 512, 512),
+        classes: int = 10,
+        norm: str | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        _check_norm(norm)
+        sizes = [inputs, *hidden]
+        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        with _generator(seed):
+            for i, (fan_in, units) in enumerate(zip(sizes, sizes[1:]), start=1):
+                layers[f"linear{i}"] = nn.Linear(fan_in, units)
+                if norm is not None:
+                    layers[f"norm{i}"] = nn.LayerNorm(units, eps=1e-6) if norm == "layer" else nn.BatchNorm1d(units)
+                layers[f"relu{i}"] = nn.ReLU()
+            layers["head"] = nn.Linear(sizes[-1], classes)
+            super().__init__(layers)
+            _initialise(self, gain=1.0)  # flax's default (LeCun), which the paper's code uses
+
+
+class VGG(nn.Sequential):
+    """VGG with the paper's small head: 3×3 convolutions with bias, norm, ReLU; two hidden layers of 512 · width.
+
+    Layers are named ``conv1 …``, ``norm1 …``, ``linear1``, ``linear2`` and ``head``.
+
+    Args:
+        width: multiplies every layer; the paper runs 1/8, 1/4, 1/2, 1, 2, 4.
+        classes: outputs.
+        norm: ``"layer"`` (the paper's), ``"batch"`` or ``None``, after each convolution.
+        depth: 16, or 11 for the shallower sibling.
+        channels, size: of the images. Below 32 pixels the pools that no longer fit are left out.
+        seed: as in ``MLP``.
+    """
+
+    STAGES = {11: ((1,), (2,), (4, 4), (8, 8), (8, 8)), 16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))}
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        classes: int = 10,
+        norm: str | None = "layer",
+        depth: int = 16,
+        *,
+        channels: int = 3,
+        size: int = 32,
+        seed: int | None = None,
+    ) -> None:
+        _check_norm(norm)
+        if depth not in self.STAGES:
+            raise ModelError(f"VGG of depth {depth} is not known; there are {sorted(self.STAGES)}")
+        base, layers, count = _units(64, width), OrderedDict(), 0
+        with _generator(seed):
+            for stage, factors in enumerate(self.STAGES[depth], start=1):
+                for factor in factors:
+                    count += 1
+                    layers[f"conv{count}"] = nn.Conv2d(channels, factor * base, 3, padding=1)
+                    if norm is not None:
+                        layers[f"norm{count}"] = _norm2d(norm, factor * base)
+                    layers[f"relu{count}"] = nn.ReLU()
+                    channels = factor * base
+                if size >= 2:
+                    layers[f"pool{stage}"] = nn.MaxPool2d(2)
+                    size //= 2
+            head = 8 * base
+            layers |= OrderedDict(
+                flatten=nn.Flatten(),
+                linear1=nn.Linear(channels * size * size, head),
+                head_relu1=nn.ReLU(),
+                linear2=nn.Linear(head, head),
+                head_relu2=nn.ReLU(),
+                head=nn.Linear(head, classes),
+            )
+            super().__init__(layers)
+            _initialise(self, gain=2.0)
+
+
+def VGG16(width: float = 1.0, classes: int = 10, norm: str | None = "layer", depth: int = 16, **kwargs) -> VGG:
+    """VGG16 as the paper trains it; see ``VGG``."""
+    return VGG(width, classes, norm, depth, **kwargs)
+
+
+def VGG11(width: float = 1.0, classes: int = 10, norm: str | None = None, **kwargs) -> VGG:
+    """VGG11 with the same head; without normalisation it is the classic hard case of matching. See ``VGG``."""
+    return VGG(width, classes, norm, 11, **kwargs)
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions around a shortcut; where the stride is 2 the shortcut is a 3×3 convolution too."""
+
+    def __init__(self, fan_in: int, units: int, stride: int, norm: str | None) -> None:
+        super().__init__()
+        bias = norm is None
+        self.conv1 = nn.Conv2d(fan_in, units, 3, stride, padding=1, bias=bias)
+        self.norm1 = _norm2d(norm, units)
+        self.conv2 = nn.Conv2d(units, units, 3, padding=1, bias=bias)
+        self.norm2 = _norm2d(norm, units)
+        self.shortcut = nn.Identity()
+        if stride != 1:
+            conv = nn.Conv2d(fan_in, units, 3, stride, padding=1, bias=bias)
+            self.shortcut = nn.Sequential(OrderedDict(conv=conv, norm=_norm2d(norm, units)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet20(nn.Module):
+    """The paper's CIFAR ResNet20: a stem of 16 · width channels, three stages of three blocks, mean pool, linear head.
+
+    0.29, 1.17, 4.66, 18.6 million parameters at widths 1, 2, 4, 8.
+
+    Args:
+        width: multiplies 16, 32 and 64; the paper runs 1 … 32.
+        classes: outputs.
+        norm: ``"layer"`` (the paper's), ``"batch"`` (REPAIR's) or ``None``; convolutions have a bias only without one.
+        channels: of the images, whose size is free.
+        seed: as in ``MLP``.
+    """
+
+    def __init__(
+        self,
+        width: float = 1,
+        classes: int = 10,
+        norm: str | None = "layer",
+        *,
+        channels: int = 3,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_norm(norm)
+        units = _units(16, width)
+        with _generator(seed):
+            self.stem = nn.Conv2d(channels, units, 3, padding=1, bias=norm is None)
+            self.stem_norm = _norm2d(norm, units)
+            self.stage1 = self._stage(units, units, 1, norm)
+            self.stage2 = self._stage(units, 2 * units, 2, norm)
+            self.stage3 = self._stage(2 * units, 4 * units, 2, norm)
+            self.head = nn.Linear(4 * units, classes)
+            _initialise(self, gain=2.0)
+        if norm is None:  # nine blocks would double the variance nine times
+            with torch.no_grad():
+                for stage in (self.stage1, self.stage2, self.stage3):
+                    for block in stage:
+                        block.conv2.weight.mul_(1 / 3)
+
+    @staticmethod
+    def _stage(fan_in: int, units: int, stride: int, norm: str | None) -> nn.Sequential:
+        first = Block(fan_in, units, stride, norm)
+        return nn.Sequential(first, *(Block(units, units, 1, norm) for _ in range(2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem_norm(self.stem(x)))
+        x = self.stage3(self.stage2(self.stage1(x)))  # (N, 64 · width, H / 4, W / 4)
+        return self.head(x.mean((2, 3)))
+
+
+def _units(base: int, width: float) -> int:
+    units = round(base * width)
+    if units < 1 or abs(units - base * width) > 1e-6:
+        raise ModelError(f"width {width} makes {base * width:g} channels of {base}: choose one that gives whole numbers")
+    return units
+
+
+def _norm2d(norm: str | None, channels: int) -> nn.Module:
+    if norm is None:
+        return nn.Identity()
+    return LayerNorm2d(channels) if norm == "layer" else nn.BatchNorm2d(channels)
+
+
+def _check_norm(norm: str | None) -> None:
+    if norm not in NORMS:
+        raise ModelError(f"norm={norm!r} is not known; choose 'layer', 'batch' or None")
+
+
+def _initialise(model: nn.Module, gain: float) -> None:
+    """Normal weights of variance gain / fan-in (2 for He, 1 for LeCun; 1 for the head), zero biases."""
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            fan_in = module.weight[0].numel()
+            nn.init.normal_(module.weight, std=((1.0 if name == "head" else gain) / fan_in) ** 0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@contextmanager
+def _generator(seed: int | None) -> Iterator[None]:
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,267 @@
+"""Which hidden units of an architecture may be reordered, and where each of them occurs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from .axes import Concat, Leaf, Piece, Product, Term, Woven, leaves, pieces
+from .permutation import Permutation
+
+Weights = nn.Module | Mapping[str, Tensor]
+
+
+class SpecMismatch(ValueError):
+    """Weights, a permutation or a hand-written spec do not belong together."""
+
+
+class SpecWarning(UserWarning):
+    """A spec is right but smaller than it might be."""
+
+
+def as_state(weights: Weights) -> dict[str, Tensor]:
+    """The state dict of a module, or the mapping itself, detached."""
+    if isinstance(weights, nn.Module):
+        weights = weights.state_dict()
+    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in weights.items()}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that one permutation must reorder together, wherever they occur."""
+
+    name: str
+    size: int
+    occurrences: tuple[tuple[str, int], ...]  # (parameter or buffer, axis)
+    rulers: tuple[str, ...] = ()  # the groups (or fixed axes) for each of whose units this one has an order of its own
+    copies: int = 1  # how many orders: the product of the rulers' sizes
+
+
+class PermutationSpec:
+    """The permutation symmetries of an architecture: for every parameter, what each of its axes is made of.
+
+    Write one by hand with ``PermutationSpec.from_axes`` (as the paper does), or let ``PermutationSpec.from_model`` derive it.
+
+    Args:
+        axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axes``) per axis. What is not named stays as it is.
+        rulers: group name → names of the leaves that rule it (fibres), outermost first.
+        buffers: the names in ``axes`` that are buffers: they are permuted, and kept out of every matching objective.
+        left_out: names that the network does not use, with the reason.
+    """
+
+    def __init__(
+        self,
+        axes: Mapping[str, tuple[Term, ...]],
+        *,
+        rulers: Mapping[str, tuple[str, ...]] | None = None,
+        buffers: frozenset[str] | set[str] = frozenset(),
+        left_out: Mapping[str, str] | None = None,
+    ):
+        self.axes = {name: tuple(terms) for name, terms in axes.items()}
+        self.buffers = frozenset(buffers)
+        self.left_out = dict(left_out or {})
+        self.leaves: dict[str, Leaf] = {}
+        for name, terms in self.axes.items():
+            for axis, term in enumerate(terms):
+                for leaf in leaves(term):
+                    known = self.leaves.setdefault(leaf.name, leaf)
+                    if known != leaf:
+                        raise SpecMismatch(f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}")
+        self.rulers = {name: tuple(ruling) for name, ruling in (rulers or {}).items() if ruling and not self.leaves[name].fixed}
+        for piece in (piece for name in self.axes for piece in self.pieces[name]):
+            for dim, leaf in enumerate(piece.leaves):
+                for ruler in self.rulers.get(leaf.name, ()):
+                    if piece.ruler_dim(dim, ruler) is None:
+                        raise SpecMismatch(
+                            f"group {leaf.name!r} is ruled by {ruler!r}, which is not there once in {piece.parameter}"
+                        )
+
+    @cached_property
+    def pieces(self) -> dict[str, list[Piece]]:
+        """Parameter or buffer name → the strided views it is made of."""
+        return {name: pieces(name, terms) for name, terms in self.axes.items()}
+
+    @cached_property
+    def groups(self) -> dict[str, Group]:
+        """Group name → the group, in order of first appearance."""
+        places: dict[str, list[tuple[str, int]]] = {}
+        for name, terms in self.axes.items():
+            for axis, term in enumerate(terms):
+                for leaf in dict.fromkeys(leaves(term)):
+                    if not leaf.fixed and leaf.size > 1:
+                        places.setdefault(leaf.name, []).append((name, axis))
+        found = {}
+        for name, where in places.items():
+            ruling = self.rulers.get(name, ())
+            copies = math.prod(self.leaves[ruler].size for ruler in ruling)
+            found[name] = Group(name, self.leaves[name].size, tuple(where), ruling, copies)
+        return found
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Group name → shape of its table: ``(ruler sizes …, size)``."""
+        return {name: (*(self.leaves[ruler].size for ruler in group.rulers), group.size) for name, group in self.groups.items()}
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """Fixed leaf → the reason why it may not be reordered."""
+        return {name: leaf.reason for name, leaf in self.leaves.items() if leaf.fixed}
+
+    @classmethod
+    def from_axes(
+        cls, axes: Mapping[str, tuple], weights: Weights, *, buffers: frozenset[str] | set[str] | None = None
+    ) -> PermutationSpec:
+        """Write a spec by hand, as the paper does: for each parameter, the group of each axis.
+
+        An entry is a group's name, ``None`` (stays where it is), a tuple for a product (outermost first: ``("conv5", 49)`` is
+        a flatten in which each unit of ``conv5`` owns 49 consecutive inputs) or a list for a concatenation.
+
+        >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
+        >>> axes = {"0.weight": ("hidden", None), "0.bias": ("hidden",), "2.weight": (None, "hidden"), "2.bias": (None,)}
+        >>> PermutationSpec.from_axes(axes, model).groups["hidden"].size
+        5
+
+        Args:
+            axes: parameter name → an entry per axis. Parameters that are not named stay as they are.
+            weights: a model of the architecture, or its state dict: for the sizes.
+            buffers: which names are buffers; taken from the model when ``weights`` is one.
+
+        Raises:
+            SpecMismatch: a name that the weights do not have, a wrong number of axes, or two sizes for one group.
+        """
+        state = as_state(weights)
+        if buffers is None:
+            buffers = {name for name, _ in weights.named_buffers()} if isinstance(weights, nn.Module) else set()
+        sizes: dict[str, tuple[int, str, int]] = {}  # group → (size, parameter, axis) where it was first seen whole
+        for name, entries in axes.items():
+            if name not in state:
+                near = difflib.get_close_matches(name, state, n=1)
+                raise SpecMismatch(
+                    f"the spec names {name!r}, which the weights do not have" + (f"; did you mean {near[0]!r}?" if near else "")
+                )
+            if len(entries) != state[name].ndim:
+                raise SpecMismatch(
+                    f"{name} has {state[name].ndim} axes {tuple(state[name].shape)}, the spec writes {len(entries)}"
+                )
+            for axis, entry in enumerate(entries):
+                if isinstance(entry, str):
+                    size = state[name].shape[axis]
+                    known, first, at = sizes.setdefault(entry, (size, name, axis))
+                    if known != size:
+                        raise SpecMismatch(_two_sizes(entry, known, f"{first} axis {at}", f"{name} axis {axis}", size))
+
+        def term(entry, size: int, where: str) -> Term:
+            if entry is None or isinstance(entry, int):
+                return Leaf(f"fixed: {where}" + (f" × {entry}" if entry else ""), size, "written as fixed")
+            if isinstance(entry, str):
+                return Leaf(entry, size)
+            if isinstance(entry, (Leaf, Product, Concat, Woven)):
+                return entry
+            parts = [part if isinstance(part, int) else sizes.get(part, (None,))[0] for part in entry]
+            if parts.count(None) == 1 and isinstance(entry, tuple):
+                parts[parts.index(None)] = size // math.prod(part for part in parts if part is not None)
+            whole = (math.prod if isinstance(entry, tuple) else sum)(part for part in parts if part is not None)
+            if None in parts or whole != size:
+                raise SpecMismatch(f"{where} has {size} entries, the spec writes {entry!r} with sizes {parts}")
+            made = tuple(term(part, n, f"{where} part {k}") for k, (part, n) in enumerate(zip(entry, parts)))
+            return Product(made) if isinstance(entry, tuple) else Concat(made)
+
+        made = {
+            name: tuple(term(entry, state[name].shape[axis], f"{name} axis {axis}") for axis, entry in enumerate(entries))
+            for name, entries in axes.items()
+        }
+        return cls(made, buffers=frozenset(buffers) & made.keys())
+
+    def identity(self) -> Permutation:
+        """The permutation that moves nothing."""
+        return Permutation.identity(self.shapes, self.rulers)
+
+    def random(self, seed: int = 0) -> Permutation:
+        """A uniformly random symmetry of the architecture."""
+        return Permutation.random(self.shapes, seed, self.rulers)
+
+    def validate(self, weights: Weights, *, of: str = "weights") -> dict[str, Tensor]:
+        """The state dict of ``weights``, once each tensor that the spec names is there with the right sizes.
+
+        Raises:
+            SpecMismatch: names the first parameter that is missing or has another size, and the group it belongs to.
+        """
+        state = as_state(weights)
+        for name, terms in self.axes.items():
+            if name not in state:
+                near = difflib.get_close_matches(name, state, n=1)
+                raise SpecMismatch(
+                    f"the {of} have no parameter {name!r}" + (f"; the nearest name is {near[0]!r}" if near else "")
+                )
+            shape = tuple(state[name].shape)
+            if len(shape) != len(terms):
+                raise SpecMismatch(f"{name} of the {of} has {len(shape)} axes {shape}, the spec has {len(terms)}")
+            for axis, term in enumerate(terms):
+                if shape[axis] != term.size:
+                    group = str(term) if any(not leaf.fixed for leaf in leaves(term)) else "a fixed axis"
+                    raise SpecMismatch(_two_sizes(group, term.size, "the spec", f"{name} axis {axis} of the {of}", shape[axis]))
+        return state
+
+    def apply(self, weights: Weights, permutation: Permutation) -> dict[str, Tensor]:
+        """Reorder the hidden units: another state dict of the same function.
+
+        Args:
+            weights: a module or state dict of the architecture; not changed.
+            permutation: a table for every group of the spec.
+
+        Returns:
+            A whole state dict, every tensor a copy on its own device and in its own dtype, untouched entries included.
+
+        Raises:
+            SpecMismatch: a parameter is missing or has another size, or the permutation is of other groups.
+
+        Ref: Git Re-Basin, section 2.
+        """
+        state = self.validate(weights)
+        for group, shape in self.shapes.items():
+            if group not in permutation or tuple(permutation[group].shape) != shape:
+                has = tuple(permutation[group].shape) if group in permutation else "none"
+                raise SpecMismatch(f"group {group!r} needs a table of shape {shape}, the permutation has {has}")
+        if foreign := permutation.keys() - self.groups.keys():
+            raise SpecMismatch(f"the permutation has groups that the spec does not: {sorted(foreign)}")
+        tables = dict(permutation)
+        permuted = {}
+        for name, tensor in state.items():
+            permuted[name] = tensor.clone() if isinstance(tensor, Tensor) else tensor
+            for piece in self.pieces.get(name, ()):
+                if any(leaf.name in tables for leaf in piece.leaves):
+                    piece.view(permuted[name]).copy_(piece.permuted(piece.view(tensor), tables, self.rulers))
+        return permuted
+
+    def log10_symmetries(self) -> float:
+        """log10 of the number of permutations: the sum over groups of copies × log10(size!)."""
+        return sum(group.copies * math.lgamma(group.size + 1) for group in self.groups.values()) / math.log(10)
+
+    def check(
+        self, model: nn.Module, inputs: object, *, kwargs: dict | None = None, seeds: int = 2, tolerance: float = 1e-9
+    ) -> float:
+        """Prove the spec on the model itself: random permutations of every group, same outputs in float64.
+
+        Returns:
+            The largest relative difference seen.
+
+        Raises:
+            SpecMismatch: an output changed by more than ``tolerance``; names the group that changes it.
+        """
+        from .proof import prove
+
+        return prove(self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance)
+
+    def __repr__(self) -> str:
+        return (
+            f"PermutationSpec({len(self.groups)} groups, {len(self.axes)} tensors, 10^{self.log10_symmetries():.1f} symmetries)"
+        )
+
+
+def _two_sizes(group: str, size: int, first: str, second: str, other: int) -> str:
+    return f"group {group!r} has {size} units in {first}, but {second} has {other}: do the widths differ?"
