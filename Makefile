@@ -1,0 +1,41 @@
+# make lab   set up .venv once and open JupyterLab at the tour   (PORT=8888, ARGS=--no-browser)
+# make test  set up .venv once and run ruff, the unit tests and every notebook
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8888
+ARGS   ?=
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: lab test slow notebooks format clean
+.DEFAULT_GOAL := lab
+
+# One stamp for everything: both targets make the same environment, and a second run installs nothing.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("rebasin_edu needs Python 3.10 or newer, this is %s: make PYTHON=/path/to/python3" % sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lab: $(VENV)/.ready
+	$(BIN)/jupyter lab --port $(PORT) $(ARGS) notebooks/00_tour.ipynb
+
+test: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+	REBASIN_EDU_FAST=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --durations=5 notebooks
+
+slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m slow
+
+# Re-make notebooks/*.ipynb from their .py sources, executed: make notebooks, or make notebooks NAMES='00_tour 01_symmetry'
+notebooks: $(VENV)/.ready
+	$(BIN)/python -m rebasin_edu.course.build $(NAMES)
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV)
