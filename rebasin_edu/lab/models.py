@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 NORMS = ("layer", "batch", None)
+# Channels of VGG's convolutions in units of 64 · width; a pool ends each stage.
+VGG_STAGES = {11: ((1,), (2,), (4, 4), (8, 8), (8, 8)), 16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))}
 
 
 class ModelError(ValueError):
@@ -69,7 +72,7 @@ class MLP(nn.Sequential):
         sizes = [inputs, *hidden]
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         with _generator(seed):
-            for i, (fan_in, units) in enumerate(zip(sizes, sizes[1:]), start=1):
+            for i, (fan_in, units) in enumerate(pairwise(sizes), start=1):
                 layers[f"linear{i}"] = nn.Linear(fan_in, units)
                 if norm is not None:
                     layers[f"norm{i}"] = nn.LayerNorm(units, eps=1e-6) if norm == "layer" else nn.BatchNorm1d(units)
@@ -93,8 +96,6 @@ class VGG(nn.Sequential):
         seed: as in ``MLP``.
     """
 
-    STAGES = {11: ((1,), (2,), (4, 4), (8, 8), (8, 8)), 16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))}
-
     def __init__(
         self,
         width: float = 1.0,
@@ -107,11 +108,11 @@ class VGG(nn.Sequential):
         seed: int | None = None,
     ) -> None:
         _check_norm(norm)
-        if depth not in self.STAGES:
-            raise ModelError(f"VGG of depth {depth} is not known; there are {sorted(self.STAGES)}")
+        if depth not in VGG_STAGES:
+            raise ModelError(f"VGG of depth {depth} is not known; there are {sorted(VGG_STAGES)}")
         base, layers, count = _units(64, width), OrderedDict(), 0
         with _generator(seed):
-            for stage, factors in enumerate(self.STAGES[depth], start=1):
+            for stage, factors in enumerate(VGG_STAGES[depth], start=1):
                 for factor in factors:
                     count += 1
                     layers[f"conv{count}"] = nn.Conv2d(channels, factor * base, 3, padding=1)
