@@ -29,6 +29,7 @@ def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
         write(part)
         with open(part, "rb") as file:  # on the disk before the name points to it
             os.fsync(file.fileno())
+        part.chmod(0o644)  # safetensors writes files that only their owner can read
         os.replace(part, path)
     except OSError as error:
         kept = "the old file there is untouched" if path.exists() else "nothing was written"

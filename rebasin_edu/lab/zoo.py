@@ -43,6 +43,7 @@ def load_or_train(
     download: bool | None = None,
     progress: bool = True,
     say: Say | None = print,
+    used: Callable[[Recipe], None] | None = None,
 ) -> nn.Module:
     """Give back the network of a recipe, in eval mode on the CPU, and say where it came from.
 
@@ -57,6 +58,7 @@ def load_or_train(
         data_dir, download: see ``load_data``.
         progress: show the progress bar of a training.
         say: told in one line where the network came from; ``None`` for silence.
+        used: told the recipe that was used, another one where a small data set stands in for the one named.
 
     Raises:
         DataNotFound: it has to be trained, and its data is not here.
@@ -76,6 +78,8 @@ def load_or_train(
     if found is None:
         _train_locked(recipe, epoch, dataset, every_epoch, progress, say)
         found = _find(recipe, epoch)
+    if used is not None:
+        used(recipe)
     path, origin = found
     tensors, about = checkpoints.load_tensors(path)
     model = network(recipe, tensors, about.get("shape"))
