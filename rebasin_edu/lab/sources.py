@@ -65,7 +65,7 @@ def find(name: str, data_dir: str | os.PathLike | None, download: bool) -> Found
     if given and not Path(given).expanduser().is_dir():
         which = "data_dir" if data_dir else "$REBASIN_EDU_DATA"
         raise DataNotFound(f"{which} names the folder {given}, which does not exist")
-    for folder in [Path(given).expanduser()] * bool(given) + [cache_dir() / "data"]:
+    for folder in ([Path(given).expanduser()] if given else []) + [cache_dir() / "data"]:
         found = _in_folder(name, folder)
         if found is not None:
             return found
@@ -173,6 +173,7 @@ def _npz(name: str, path: Path) -> Found:
             raise DataError(f"{path} has {len(images[0])} training images, not the 45,000 of {KNOWN[name]}")
     count = int(max(y.max() for y in targets)) + 1
     classes = classes or tuple(str(i) for i in range(count))
+    images[1], targets[1] = _interleaved(images[1], targets[1])
     return Found(key, family, printed, str(path), classes, images[0], targets[0], images[1], targets[1])
 
 
@@ -203,6 +204,7 @@ def _image_folder(name: str, folder: Path, size: int = 64) -> Found:
     arrays = []
     for part in parts:
         arrays += [np.stack([image.numpy() for image, _ in part]), np.asarray(part.targets, np.int64)]
+    arrays[2:] = _interleaved(*arrays[2:])
     return Found(name, name, f"{name} (image folder, {size}×{size})", str(folder), tuple(parts[0].classes), *arrays)
 
 
@@ -223,17 +225,27 @@ def _mnist_5k() -> Found:
 
 
 def _fifth(key: str, family: str, images: np.ndarray, targets: np.ndarray, source: str) -> Found:
-    """Hold out every fifth image, and interleave the classes, so that the first n are a fair sample."""
-    rank = np.zeros(len(targets), np.int64)  # of each image among those of its class
+    """Hold out every fifth image of a class."""
+    test = _rank(targets) % 5 == 4
+    train, test = _interleaved(images[~test], targets[~test]), _interleaved(images[test], targets[test])
+    source = f"{source} (every fifth image of a class held out)"
+    return Found(key, family, KNOWN[key], source, _DIGIT_NAMES, *train, *test)
+
+
+def _interleaved(images: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deal out the classes in turn where they lie sorted, so that the first n are a fair sample."""
+    if (np.diff(targets) < 0).any():
+        return images, targets
+    order = np.argsort(_rank(targets), kind="stable")
+    return images[order], targets[order]
+
+
+def _rank(targets: np.ndarray) -> np.ndarray:
+    """The place of each example among those of its class."""
+    rank = np.zeros(len(targets), np.int64)
     for label in np.unique(targets):
         rank[targets == label] = np.arange((targets == label).sum())
-    test = rank % 5 == 4
-    parts = []
-    for chosen in (~test, test):
-        order = np.flatnonzero(chosen)[np.argsort(rank[chosen], kind="stable")]
-        parts += [images[order], targets[order]]
-    name, source = KNOWN[key], f"{source} (every fifth image of a class held out)"
-    return Found(key, family, name, source, _DIGIT_NAMES, *parts)
+    return rank
 
 
 def _fetch(kind: str) -> Callable[[Path], None]:
