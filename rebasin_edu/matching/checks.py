@@ -15,7 +15,7 @@ class NonFiniteWeights(ValueError):
 
 
 class UnsuitableWeights(ValueError):
-    """Weights that have no inner product to maximise: integer, complex, on two devices, of two dtypes, or a spec without groups."""
+    """Weights that have no inner product to maximise: integer, complex, on two devices, or of two dtypes."""
 
 
 def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str, dict[str, Tensor]]:

@@ -19,6 +19,7 @@ from ..symmetry import PermutationSpec, Weights
 from ..symmetry.axes import Piece
 from .checks import checked, working_dtype
 
+CHUNK = 2**16  # entries compared at once in float64: what stays in a core's cache
 Key = tuple[str, ...]  # the leaves that share a slot: (group,), or its rulers first: (heads, width)
 
 
@@ -132,10 +133,13 @@ class Problem:
         """``⟨a, permutation(b)⟩`` in float64, over all parts or the given ones."""
         total = 0.0
         for part in self.parts if parts is None else [self.parts[p] for p in parts]:
-            b = part.b
-            for dim, slot in enumerate(part.slots):
-                b = b.index_select(dim, self.index(slot.key, tables))
-            total += float((part.a.double() * b).sum())
+            first, *others = [self.index(slot.key, tables) for slot in part.slots]
+            rows = max(1, CHUNK // part.a[0].numel())
+            for a, index in zip(part.a.split(rows), first.split(rows)):
+                b = part.b.index_select(0, index)
+                for dim, other in enumerate(others, start=1):
+                    b = b.index_select(dim, other)
+                total += float(torch.dot(a.double().flatten(), b.double().flatten()))
         return total
 
 

@@ -54,7 +54,8 @@ class Products:
         sides = [(self._totals.get((key, True)), incoming), (self._totals.get((key, False)), outgoing)]
         present = [total if weight == 1 else total * weight for total, weight in sides if total is not None]
         if not present:
-            return torch.zeros(self.problem.keys[key], self.problem.keys[key], dtype=self.problem.dtype, device=self.problem.device)
+            size = self.problem.keys[key]
+            return torch.zeros(size, size, dtype=self.problem.dtype, device=self.problem.device)
         return present[0] if len(present) == 1 else present[0] + present[1]
 
     def _refresh(self, p: int, s: int) -> None:
