@@ -56,7 +56,7 @@ def draw_curves(
         for position, (name, curve) in enumerate(named.items()):
             _draw_curve(panel, name or "matched", position, curve, metric, alpha, label=name)
         finish_alpha_axis(panel, named, metric)
-    axes[0, 0].set_title(title)
+    axes[0, 0].set_title(title, loc="left")
     return made
 
 
@@ -80,6 +80,8 @@ def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str
         va="bottom" if above else "top",
         color=colour,
         fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        zorder=5,
     )
     if alpha is not None:
         panel.axvline(alpha, color="black", linewidth=0.8, zorder=2)

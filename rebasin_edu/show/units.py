@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw_network(weights: Sequence[np.ndarray], *, order: Sequence[int] | None = None, title: str = "") -> Figure:
-    """A small network with one hidden layer: units as discs, weights as lines (dark positive, red negative, thick large).
+    """A small network with one hidden layer: units as discs, weights as lines (dark positive, orange negative, thick large).
 
     Args:
         weights: the two weight matrices (hidden, inputs) and (outputs, hidden).
@@ -49,8 +49,9 @@ def draw_network(weights: Sequence[np.ndarray], *, order: Sequence[int] | None =
                 panel.annotate(
                     str(order[unit]), (layer, places[layer][unit]), ha="center", va="center", zorder=3, fontweight="bold"
                 )
-        panel.annotate(name, (layer, -1.02), ha="center", va="top")
-    panel.set(xlim=(-0.25, 2.25), ylim=(-1.15, 1.0), title=title)
+        panel.annotate(name, (layer, -0.95), ha="center", va="bottom")
+    panel.set(xlim=(-0.25, 2.25), ylim=(-1.0, 1.0))
+    panel.set_title(title, loc="left")
     panel.axis("off")
     return made
 
@@ -68,7 +69,7 @@ def draw_rainbow(orders: Mapping[str, Sequence[int]], *, title: str = "") -> Fig
         hues = np.array(rainbow(len(order)))
         panel.imshow(hues[order][None], aspect="auto", interpolation="nearest")
         in_place = int((order == np.arange(len(order))).sum())
-        panel.set_title(f"{name}: {in_place} of {len(order)} units in place", fontsize=10)
+        panel.set_title(f"{name}: {in_place} of {len(order)} units in place", fontsize=10, loc="left")
         panel.set_yticks([])
         panel.set_xticks([])
         panel.spines[:].set_visible(False)
