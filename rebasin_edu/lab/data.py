@@ -188,8 +188,16 @@ def load_data(
         std=torch.tensor(std).view(-1, 1, 1),
     )
     if say is not None:
-        say(f"data: {dataset.name}, {len(dataset.train_targets):,} + {len(dataset.test_targets):,}, from {found.source}")
+        say(f"data: {dataset.name}, {len(dataset.train_targets):,} + {len(dataset.test_targets):,}, from {_shown(found.source)}")
     return dataset if device is None else dataset.to(device)
+
+
+def _shown(source: str) -> str:
+    """A source as it is printed: notebooks are shared, and the folders of one machine mean nothing on another."""
+    for name, folder in (("$REBASIN_EDU_DATA", os.environ.get("REBASIN_EDU_DATA")), ("~", os.path.expanduser("~"))):
+        if folder and source.startswith(os.path.join(folder, "")):
+            return os.path.join(name, os.path.relpath(source, folder))
+    return source
 
 
 def _tensor(array: np.ndarray) -> Tensor:

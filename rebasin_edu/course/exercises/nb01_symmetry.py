@@ -1,0 +1,63 @@
+"""Checks of 01: When are two networks the same function?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from ..check import NotYet, exercise, near
+
+
+@exercise("01-1")
+def _(answer: Any) -> str:
+    """Rows (2, 0, 1) of a weight matrix: the order that undoes it."""
+    order = list(answer) if not isinstance(answer, (int, float, str)) else []
+    if [int(i) for i in order] == [1, 2, 0]:
+        return "Unit 0 came to place 1, unit 1 to place 2, unit 2 to place 0."
+    if [int(i) for i in order] == [2, 0, 1]:
+        raise NotYet("01-1: that is the shuffle again; doing it twice does not undo it (three times would)")
+    raise NotYet("01-1: ask of each old place where its unit stands now")
+
+
+@exercise("01-2")
+def _(answer: Any) -> str:
+    """A function (w1, b1, w2, order) → the three tensors with hidden units reordered."""
+    generator = torch.Generator().manual_seed(0)
+    w1, b1, w2, x = (torch.randn(shape, generator=generator) for shape in ((4, 3), (4,), (2, 4), (5, 3)))
+    order = torch.tensor([2, 0, 3, 1])
+    if not callable(answer):
+        raise NotYet("01-2: give the function itself: check('01-2', reorder)")
+    got = answer(w1.clone(), b1.clone(), w2.clone(), order)
+    right = (w1[order], b1[order], w2[:, order])
+    if not isinstance(got, (tuple, list)) or len(got) != 3:
+        raise NotYet("01-2: return the three tensors w1, b1, w2")
+    if torch.equal(got[0], w1[order.argsort()]):
+        raise NotYet("01-2: that is the inverse order: unit order[i] should stand at place i, the order asked for")
+    if torch.equal(got[2], w2):
+        raise NotYet("01-2: the next layer still reads the old order: its columns must move as the rows do")
+    if torch.equal(got[1], b1):
+        raise NotYet("01-2: the biases belong to the units: move them along")
+    if torch.equal(got[2], w2[:, order.argsort()]):
+        raise NotYet("01-2: the columns moved by the inverse: use the same order for rows and columns")
+    before = torch.relu(x @ w1.T + b1) @ w2.T
+    after = torch.relu(x @ got[0].T + got[1]) @ got[2].T
+    if not torch.allclose(before, after, atol=1e-5) or not torch.equal(got[0], right[0]):
+        raise NotYet("01-2: the function changed, or the units are not in the order asked for")
+    return "Rows, biases and the next columns: the same function in another order."
+
+
+@exercise("01-3")
+def _(answer: Any) -> str:
+    """log10 of the number of symmetries of an MLP with two hidden layers of 100 units."""
+    right = 2 * math.lgamma(101) / math.log(10)
+    if near(answer, right, 0.05):
+        return "10^316, from two layers of a hundred units."
+    if near(answer, math.lgamma(201) / math.log(10), 0.05):
+        raise NotYet("01-3: 200! lets units change layers; it is 100! twice")
+    if near(answer, right * math.log(10), 0.1):
+        raise NotYet("01-3: that is the natural logarithm; divide by log(10)")
+    if near(answer, right / 2, 0.05):
+        raise NotYet("01-3: that is one layer; there are two")
+    raise NotYet("01-3: math.lgamma(n + 1) is the logarithm of n!")
