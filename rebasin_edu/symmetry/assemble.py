@@ -1,0 +1,128 @@
+"""From labels to a finished spec: names for the groups, words for what is fixed, terms for every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .axes import Concat, Leaf, Product, Term, Woven
+from .fibres import fibres
+from .labels import Atom, Label, atoms, normal
+from .spec import PermutationSpec
+
+Labels = tuple[Label, ...]
+
+
+def assemble(
+    state: Mapping[str, Labels],
+    order: Mapping[str, int],
+    tensors: Iterable[Labels],
+    reads: Sequence[tuple[str, str, Labels, tuple[int, ...]]],
+    buffers: frozenset[str],
+) -> tuple[PermutationSpec, dict[str, list[tuple]]]:
+    """The spec, and for each group the places where its activations are read.
+
+    Args:
+        state: the labels of each parameter and buffer that is used.
+        order: when each of them is first used: a group is named after the parameter that brings it.
+        tensors: the labels of every tensor there is, for the fibres.
+        reads: (node, value, labels, summed axes) of every tensor that goes into a contraction.
+        buffers: which names of ``state`` are buffers.
+    """
+    state = {name: tuple(normal(label) for label in labels) for name, labels in state.items()}
+    free = {atom for labels in state.values() for label in labels for atom in atoms(label) if not atom.reason}
+    ruling = fibres((tuple(normal(label) for label in labels) for labels in tensors), free)
+    keep = {ruler for rulers in ruling.values() for ruler in rulers}
+    found: dict[Atom, Leaf] = {}
+    taken: set[str] = set()
+    for name in sorted(state, key=lambda name: order[name]):
+        for axis, label in enumerate(state[name]):
+            for atom, path, words in _places(label):
+                if atom in found:
+                    continue
+                if atom.reason:
+                    leaf = Leaf(f"fixed: {name} axis {axis}{path}", atom.size, f"{words}{_at(name, axis)} {atom.reason}")
+                else:
+                    leaf = Leaf(_unused(_owner(name) + path, axis, taken), atom.size)
+                    taken.add(leaf.name)
+                found[atom] = leaf
+    terms = {
+        name: tuple(_term(label, found, keep, f"{name} axis {axis}") for axis, label in enumerate(labels))
+        for name, labels in state.items()
+    }
+    rulers = {found[atom].name: tuple(found[ruler].name for ruler in rulers) for atom, rulers in ruling.items()}
+    spec = PermutationSpec(terms, rulers=rulers, buffers=buffers & state.keys())
+    sites: dict[str, list[tuple]] = {name: [] for name in spec.groups}
+    for node, value, labels, summed in reads:
+        labels = tuple(normal(label) for label in labels)
+        groups = dict.fromkeys(found[atom].name for label in labels for atom in atoms(label) if atom in free)
+        if groups:
+            here = tuple(_term(label, found, keep, f"{value} axis {axis}") for axis, label in enumerate(labels))
+            for group in groups:
+                sites[group].append((node, value, here, summed))
+    return spec, sites
+
+
+def _owner(name: str) -> str:
+    module, _, last = name.rpartition(".")
+    return module if last in ("weight", "bias") and module else name
+
+
+def _unused(name: str, axis: int, taken: set[str]) -> str:
+    tries = [name, f"{name} axis {axis}", *(f"{name} axis {axis} #{k}" for k in range(2, 10_000))]
+    return next(one for one in tries if one not in taken)
+
+
+def _at(name: str, axis: int) -> str:
+    return f"of {_owner(name)}" if axis == 0 else f"of {name} axis {axis}"
+
+
+def _places(label: Label, path: str = "", start: int = 0, whole: bool = True) -> Iterable[tuple[Atom, str, str]]:
+    """Each atom of a label with a path for its name and words for where it is."""
+    if isinstance(label, Atom):
+        yield label, path, f"units {start}-{start + label.size - 1} " if whole else f"units {start}-{start + label.size - 1} "
+    elif isinstance(label, Concat):
+        at = 0
+        for part in label.parts:
+            yield from _places(part, f"{path}[{start + at}:{start + at + part.size}]", start + at, whole)
+            at += part.size
+    elif isinstance(label, Product):
+        for k, part in enumerate(label.parts):
+            last = k == len(label.parts) - 1
+            yield from _places(part, path + (".within" if last else ".blocks"), 0 if not last else start, False)
+    else:
+        for k, part in enumerate(label.parts):
+            yield from _places(part, f"{path}[{k}::{len(label.parts)}]", start, False)
+
+
+def _term(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom], where: str) -> Term:
+    """The label with leaves for atoms; neighbours that stay where they are, and rule nothing, become one leaf."""
+    if label.size == 1:
+        return Product(())
+    inside = list(atoms(label))
+    if all(atom.reason or atom not in found for atom in inside) and not keep & set(inside):
+        known = next((found[atom] for atom in inside if atom in found), None)
+        if known is not None and isinstance(label, Atom):
+            return known
+        reasons = dict.fromkeys(found[atom].reason for atom in inside if atom in found)
+        return Leaf(f"fixed: {where}, {label.size}", label.size, "; ".join(reasons) or "stay where they are")
+    if isinstance(label, Atom):
+        return found[label]
+    if isinstance(label, Product):
+        return Product(tuple(_term(part, found, keep, f"{where}.{k}") for k, part in enumerate(label.parts)))
+    if isinstance(label, Woven):
+        return Woven(tuple(_term(part, found, keep, f"{where}[{k}::]") for k, part in enumerate(label.parts)))
+    parts, still, at = [], [], 0
+    for part in (*label.parts, None):
+        own = set(atoms(part)) if part is not None else set()
+        if part is not None and all(atom.reason or atom not in found for atom in own) and not keep & own:
+            still.append(part)
+            continue
+        if still:
+            size = sum(one.size for one in still)
+            parts.append(_term(still[0] if len(still) == 1 else Concat(tuple(still)), found, keep, f"{where}[{at}:{at + size}]"))
+            at += size
+            still = []
+        if part is not None:
+            parts.append(_term(part, found, keep, f"{where}[{at}:{at + part.size}]"))
+            at += part.size
+    return Concat(tuple(parts))

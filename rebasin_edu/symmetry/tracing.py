@@ -1,0 +1,371 @@
+"""From a model to its symmetries: export it once, send labels through the graph, collect what is left free, prove it.
+
+The graph is that of ``torch.export`` without decomposition: about forty kinds of operators make up nearly every network.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from . import rules_contract, rules_pointwise, rules_shape  # noqa: F401  (they enter their rules into the table)
+from .assemble import assemble
+from .axes import Term
+from .labels import fix, fresh, normal, unify
+from .operators import RULES, Axes, Call, Labels, Rows, Uniform, base_name, flat, shapes_of
+from .proof import arguments
+from .spec import PermutationSpec, Weights, as_state
+
+WALKED = {"wrap_with_set_grad_enabled", "wrap_with_autocast", "tag_activation_checkpoint", "wrap_activation_checkpoint", "wrap"}
+
+
+class TraceError(ValueError):
+    """A model cannot be traced, or not with these example inputs."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place where activations of a group are read: a tensor that is about to go into a contraction (the next weights).
+
+    ``pieces("activation", site.terms)`` gives the strided views of that tensor, a dimension for each leaf.
+    """
+
+    node: str  # the graph's node that takes the tensor in
+    value: str  # the node whose value it is, read right before ``node`` runs
+    terms: tuple[Term, ...]  # one for each axis of the tensor; leaves have the names of the spec's groups
+    summed: tuple[int, ...]  # the axes that the contraction sums over
+
+
+@dataclass
+class Trace:
+    """A traced model: its spec, where its groups' activations are read, and its graph to run again.
+
+    The graph is that of the example inputs' sizes: ``run`` takes inputs of the same shapes. For another batch size trace again
+    with inputs of that size (no proof is run, it takes a second).
+    """
+
+    spec: PermutationSpec
+    sites: dict[str, tuple[Site, ...]]  # group → the places, in the order of the graph
+    program: ExportedProgram
+    unknown: dict[str, int] = field(default_factory=dict)  # operator without a rule → how many free positions it fixed
+
+    @torch.no_grad()
+    def run(self, weights: Weights, visit: Callable[[Site, Tensor], None], *args: object, **kwargs: object) -> object:
+        """Run the graph on ``weights`` and show each site's tensor to ``visit`` as it passes; gives the model's output.
+
+        Args:
+            weights: a state dict (or module) of the traced architecture, on the device of the inputs.
+            visit: called once for each site, in the graph's order; the tensor may be overwritten later, so use it at once.
+            args, kwargs: inputs of the shapes that were traced.
+        """
+        state = as_state(weights)
+        signature = self.program.graph_signature
+        names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        constants = {**signature.inputs_to_lifted_tensor_constants, **signature.inputs_to_buffers}
+        inputs, _ = pytree.tree_flatten((args, kwargs))
+        device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
+        inputs, flat_inputs = iter(inputs), []
+        for node in self.program.graph.find_nodes(op="placeholder"):
+            if names.get(node.name) in state:
+                flat_inputs.append(state[names[node.name]])
+            elif node.name in constants:
+                flat_inputs.append(self.program.constants[constants[node.name]].to(device))
+            else:
+                flat_inputs.append(next(inputs))
+        found = _Runner(self.program.graph_module, self._by_node, visit).run(*flat_inputs)
+        return pytree.tree_unflatten(found[len(found) - self._outputs :], self.program.call_spec.out_spec)
+
+    @property
+    def _outputs(self) -> int:
+        return self.program.call_spec.out_spec.num_leaves
+
+    @property
+    def _by_node(self) -> dict[str, list[Site]]:
+        found: dict[str, list[Site]] = {}
+        for site in dict.fromkeys(site for places in self.sites.values() for site in places):
+            found.setdefault(site.node, []).append(site)
+        return found
+
+
+class _Runner(fx.Interpreter):
+    """Runs a graph and shows the sites' tensors on the way, in the graphs inside it too."""
+
+    def __init__(self, module: fx.GraphModule, sites: Mapping[str, list[Site]], visit: Callable, path: str = ""):
+        super().__init__(module)
+        self.sites, self.visit, self.path = sites, visit, path
+
+    def run_node(self, node: fx.Node) -> object:
+        for site in self.sites.get(self.path + node.name, ()):
+            source = next(n for n in node.all_input_nodes if self.path + n.name == site.value)
+            self.visit(site, self.env[source])
+        if node.op == "call_function" and getattr(node.target, "__name__", "") in WALKED:
+            args, _ = self.fetch_args_kwargs_from_env(node)
+            at = next(k for k, one in enumerate(args) if isinstance(one, fx.GraphModule))
+            return _Runner(args[at], self.sites, self.visit, f"{self.path}{node.name}/").run(*args[at + 1 :])
+        return super().run_node(node)
+
+
+def trace(
+    model: nn.Module,
+    args: object,
+    kwargs: dict | None = None,
+    *,
+    outputs: Callable | str | int | None = None,
+) -> Trace:
+    """Export a model once and derive what may be reordered in it; see ``PermutationSpec.from_model``. No proof is run."""
+    twin = _twin(model)
+    program = export(twin, args, kwargs)
+    walk = _Walk(twin, program)
+    walk.run(outputs)
+    spec, sites = assemble(walk.state, walk.order, walk.tensors, walk.reads, walk.buffers)
+    sites = {name: tuple(Site(*place) for place in places) for name, places in sites.items()}
+    return Trace(spec, sites, program, walk.unknown)
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, on the CPU, in single precision, without what it may have cached from other weights."""
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"a spec is derived from an nn.Module, this is a {type(model).__name__}")
+    twin = copy.deepcopy(model).cpu().train().eval()
+    return twin.float() if any(t.dtype in (torch.half, torch.bfloat16) for t in twin.state_dict().values()) else twin
+
+
+def _like(value: object) -> object:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        return value.float() if value.dtype in (torch.half, torch.bfloat16) else value
+    return value
+
+
+def export(twin: nn.Module, args: object, kwargs: dict | None = None) -> ExportedProgram:
+    """The graph of ATen operators of a model on the CPU.
+
+    Raises:
+        TraceError: the model fails on these inputs, or its control flow depends on the data.
+    """
+    args, kwargs = pytree.tree_map(_like, (arguments(args), kwargs or {}))
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return torch.export.export(twin, args, kwargs, strict=False)
+    except Exception as error:
+        try:
+            with torch.no_grad():
+                twin(*args, **kwargs)
+        except Exception as own:
+            raise TraceError(f"{type(twin).__name__} fails on these example inputs: {type(own).__name__}: {own}") from own
+        why = str(error).strip().splitlines()
+        hint = ""
+        if "cache" in str(error).lower():
+            hint = " It returns a cache of keys and values: switch that off (often with use_cache=False)."
+        raise TraceError(
+            f"{type(twin).__name__} runs on these inputs but torch.export cannot follow it (does its control flow depend on "
+            f"values?).{hint} {type(error).__name__}: {why[0] if why else ''}"
+        ) from error
+
+
+class _Walk:
+    """One pass of labels through an exported graph."""
+
+    def __init__(self, twin: nn.Module, program: ExportedProgram):
+        self.program = program
+        tensors = dict(twin.state_dict(keep_vars=True))
+        buffers = dict(twin.named_buffers())
+        self.buffers = frozenset(name for name in tensors if name in buffers)
+        self.state: dict[str, Labels] = {}  # parameter or buffer → its labels; tied names share them
+        self.order: dict[str, int] = {}  # parameter or buffer → the first node that uses it
+        self.tensors: list[Labels] = []
+        self.reads: list[tuple[str, str, Labels, tuple[int, ...]]] = []
+        self.unknown: dict[str, int] = {}
+        self.constants = {**buffers, **program.constants}
+        self.names: dict[str, list[str]] = {}
+        known: dict[int, list[str]] = {}
+        for name, tensor in tensors.items():
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                known.setdefault(id(tensor), []).append(name)
+        for together in known.values():
+            self.names |= dict.fromkeys(together, together)
+
+    def run(self, outputs: Callable | str | int | None) -> None:
+        """Label every value of the graph, and fix what belongs to the outputs that count."""
+        graph, signature = self.program.graph, self.program.graph_signature
+        owners = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+        used = {}
+        values = []
+        for node in graph.find_nodes(op="placeholder"):
+            name = owners.get(node.name)
+            values.append(self._placeholder(node, name))
+            if name in self.state:
+                used |= dict.fromkeys(node.users, None)
+        order = {node: k for k, node in enumerate(graph.nodes)}
+        for node in graph.find_nodes(op="placeholder"):
+            if (name := owners.get(node.name)) in self.state and node.users:
+                first = min(order[user] for user in node.users)
+                for tied in self.names[name]:
+                    self.order[tied] = min(first, self.order.get(tied, first))
+        found = self._graph(self.program.graph_module, values, "")
+        leaves = pytree.tree_leaves(found, is_leaf=_is_value)
+        spec = self.program.call_spec.out_spec
+        chosen = select(pytree.tree_unflatten(leaves[len(leaves) - spec.num_leaves :], spec), outputs)
+        for value in pytree.tree_leaves(chosen, is_leaf=_is_value):
+            if _is_value(value):
+                for label in flat(value):
+                    fix(label, "belong to the model's output")
+        self.state = {name: labels for name, labels in self.state.items() if name in self.order}
+
+    def _placeholder(self, node: fx.Node, name: str | None) -> object:
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor):
+            return value
+        shape = shapes_of(node)[0]
+        if name in self.names:
+            if name not in self.state:
+                labels = tuple(fresh(size) for size in shape)
+                self.state |= dict.fromkeys(self.names[name], labels)
+            return self._keep(Axes(self.state[name]))
+        if name is None:
+            return self._keep(Axes(tuple(fresh(size, "belong to the model's input") for size in shape)))
+        return self._constant(self.constants.get(name), shape)
+
+    def _constant(self, tensor: object, shape: tuple[int, ...]) -> object:
+        if isinstance(tensor, Tensor) and tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
+            return Uniform(shape)
+        return self._keep(Axes(tuple(fresh(size, "meet a constant with values of its own") for size in shape)))
+
+    def _keep(self, value: object) -> object:
+        """Remember that this tensor exists."""
+        if isinstance(value, Axes):
+            self.tensors.append(value.labels)
+        elif isinstance(value, Rows):
+            self.tensors.extend(value.rows)
+        elif isinstance(value, list):
+            for one in value:
+                self._keep(one)
+        return value
+
+    def _graph(self, module: fx.GraphModule, values: list, path: str) -> object:
+        env: dict[fx.Node, object] = {}
+        written = _written(module.graph)
+        inputs = iter(values)
+        for node in module.graph.nodes:
+            if node.op == "placeholder":
+                env[node] = next(inputs)
+            elif node.op == "get_attr":
+                target = module
+                for part in node.target.split("."):
+                    target = getattr(target, part)
+                env[node] = self._constant(target, tuple(target.shape)) if isinstance(target, Tensor) else target
+            elif node.op == "output":
+                return fx.map_arg(node.args[0], lambda n: env[n])
+            else:
+                env[node] = self._call(node, env, path)
+            if node in written and isinstance(env[node], Uniform):
+                env[node] = self._keep(Axes(flat(env[node])))
+        return None
+
+    def _call(self, node: fx.Node, env: dict, path: str) -> object:
+        args, kwargs = (fx.map_arg(a, lambda n: env[n]) for a in (node.args, node.kwargs))
+        name = getattr(node.target, "__name__", "")
+        if name == "getitem" and isinstance(args[0], (list, tuple)):
+            return args[0][args[1]]
+        if name in WALKED:
+            at = next(k for k, one in enumerate(args) if isinstance(one, fx.GraphModule))
+            return self._graph(args[at], list(args[at + 1 :]), f"{path}{node.name}/")
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            names = [f"argument{k}" for k in range(len(args))]
+            writes: set[str] = set()
+        else:
+            names = [argument.name for argument in schema.arguments]
+            writes = {argument.name for argument in schema.arguments if argument.alias_info and argument.alias_info.is_write}
+        given = {**dict(zip(names, node.args)), **node.kwargs}
+        bound = {**dict(zip(names, args)), **kwargs}
+
+        def read(at: fx.Node, source: fx.Node, labels: Labels, summed: tuple[int, ...]) -> None:
+            self.reads.append((path + at.name, path + source.name, labels, summed))
+
+        call = Call(node, given, bound, self.tensors.append, read)
+        if not any(shape is not None and isinstance(v, Tensor) for shape, v in zip(call.shapes, _listed(node.meta.get("val")))):
+            return node.meta.get("val")
+        result = self._apply(call)
+        for written in writes & bound.keys():
+            for value in _listed(bound[written]):
+                if _is_value(value) and not isinstance(value, Uniform):
+                    target = result if _is_value(result) else result[0]
+                    if _sizes(value) == _sizes(target):
+                        for a, b in zip(flat(value), flat(target)):
+                            unify(a, b)
+        return self._keep(result)
+
+    def _apply(self, call: Call) -> object:
+        """The rule of an operator, or, where there is none or its result does not fit, everything it touches fixed."""
+        rule = RULES.get(call.op)
+        if rule is None and torch.Tag.pointwise in getattr(call.node.target, "tags", ()):
+            rule = RULES["add"]
+        if rule is not None:
+            try:
+                result = rule(call)
+                values = result if isinstance(result, list) else [result]
+                if len(values) == len(call.shapes) and all(_sizes(v) == s for v, s in zip(values, call.shapes)):
+                    return result
+            except (ValueError, IndexError, KeyError, TypeError, AttributeError, StopIteration):
+                pass
+        free = sum(part.size for value in call.values() for label in flat(value) for part in _free(label))
+        values = call.unknown()
+        if free:
+            self.unknown[call.name] = self.unknown.get(call.name, 0) + free
+        return values if isinstance(call.node.meta.get("val"), (list, tuple)) else values[0]
+
+
+def _free(label: object) -> list:
+    from .labels import atoms
+
+    return [atom for atom in atoms(normal(label)) if not atom.reason]
+
+
+def _listed(value: object) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, (Axes, Rows, Uniform))
+
+
+def _sizes(value: object) -> tuple[int, ...] | None:
+    if isinstance(value, Uniform):
+        return tuple(value.shape)
+    if isinstance(value, Rows):
+        return tuple(len(value.rows) if k == value.axis else label.size for k, label in enumerate(value.rows[0]))
+    return tuple(label.size for label in value.labels) if isinstance(value, Axes) else None
+
+
+def _written(graph: fx.Graph) -> set[fx.Node]:
+    """The nodes whose storage an operator writes to, or may write to: constants among them fit nothing but themselves."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        for k, argument in enumerate(schema.arguments if schema else ()):
+            if argument.alias_info and argument.alias_info.is_write:
+                value = node.args[k] if k < len(node.args) else node.kwargs.get(argument.name)
+                while isinstance(value, fx.Node) and value not in found:
+                    found.add(value)
+                    value = value.args[0] if value.args else None
+    return found
+
+
+def select(output: object, outputs: Callable | str | int | None) -> object:
+    """The outputs that count: all, the one under a key (or attribute, or position), or what a function takes out."""
+    if outputs is None:
+        return output
+    if callable(outputs):
+        return outputs(output)
+    if isinstance(outputs, str) and not isinstance(output, Mapping):
+        return getattr(output, outputs)
+    return output[outputs]
