@@ -193,6 +193,8 @@ def _train_locked(recipe: Recipe, epoch: int | None, dataset: Dataset, every_epo
             return
     try:
         folder, checkpoint = _cache() / recipe.id, _cache() / f"{recipe.id}.training"
+        for stale in _cache().glob(f"{recipe.id}*.part"):  # of a process that was killed while it wrote
+            stale.unlink()
         goes_on = checkpoint.exists()
         say(f"{'training, from its checkpoint' if goes_on else 'training'}: {recipe.id} on {dataset.name}")
         model = recipe.build(dataset)
