@@ -19,11 +19,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 CELLS = [
-    "from types import SimpleNamespace\nimport numpy as np\nimport rebasin_edu as rb",
+    "import numpy as np\nimport rebasin_edu as rb",
     """\
 alphas = np.linspace(0, 1, 11)
 bump = 4 * alphas * (1 - alphas)
-curve = SimpleNamespace(alphas=alphas, loss=0.1 + bump, accuracy=0.98 - 0.4 * bump)
+curve = rb.Curve(tuple(alphas), tuple(0.1 + bump), tuple(0.98 - 0.4 * bump), tuple(0 * bump))
 slider = rb.explore(curve, steps=11)
 slider""",
 ]

@@ -33,6 +33,11 @@ def values(curve: Curve, metric: str) -> np.ndarray:
     return np.asarray(getattr(curve, metric), dtype=float) * (100 if metric == "accuracy" else 1)
 
 
+def values_at(curve: Curve, metric: str, alpha: float) -> float:
+    """A curve's number at any alpha, interpolated between those that were measured."""
+    return float(np.interp(alpha, curve.alphas, values(curve, metric)))
+
+
 def draw_curves(
     curves: Curve | Mapping[str, Curve],
     *,
@@ -63,12 +68,15 @@ def draw_curves(
 def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str, alpha: float | None, label: str) -> None:
     alphas, drawn = np.asarray(curve.alphas, dtype=float), values(curve, metric)
     colour, marker = colour_of(name, position)
-    ends = 0.5 * (np.interp(0, alphas, drawn) + np.interp(1, alphas, drawn))
+    ends = 0.5 * sum(values_at(curve, metric, end) for end in (0, 1))
     panel.plot(alphas, drawn, color=colour, marker=marker, markevery=max(1, len(alphas) // 6), label=label, zorder=3)
     panel.axhline(ends, color=colour, linewidth=1, linestyle="--", alpha=0.7, zorder=1)
     worst = int(drawn.argmax() if metric == "loss" else drawn.argmin())
-    barrier = (drawn[worst] - ends) * (1 if metric == "loss" else -1)
-    text = f"{label}: barrier {barrier:.3f}" if metric == "loss" else f"{label}: barrier {barrier:.1f} points"
+    text = (
+        f"{label}: barrier {curve.barrier.loss:.3f}"
+        if metric == "loss"
+        else f"{label}: barrier {100 * curve.barrier.accuracy:.1f} points"
+    )
     above = metric == "loss"
     # The text stands on the far side of the curve's own extreme, so that two curves do not write over one another.
     panel.annotate(
@@ -85,7 +93,7 @@ def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str
     )
     if alpha is not None:
         panel.axvline(alpha, color="black", linewidth=0.8, zorder=2)
-        panel.plot([alpha], [np.interp(alpha, alphas, drawn)], marker="o", markersize=10, color=colour, mec="black", zorder=4)
+        panel.plot([alpha], [values_at(curve, metric, alpha)], marker="o", markersize=10, color=colour, mec="black", zorder=4)
 
 
 def finish_alpha_axis(panel: Axes, curves: Mapping[str, Curve], metric: str) -> None:
@@ -109,6 +117,6 @@ def describe_at(curves: Mapping[str, Curve], alpha: float) -> str:
     """The numbers at one alpha in words: the line under a slider, for those who cannot see the picture."""
     parts = []
     for name, curve in curves.items():
-        loss, accuracy = (float(np.interp(alpha, curve.alphas, values(curve, metric))) for metric in AXIS)
+        loss, accuracy = (values_at(curve, metric, alpha) for metric in AXIS)
         parts.append(f"{name + ': ' if name else ''}loss {loss:.3f}, accuracy {accuracy:.1f} %")
     return f"alpha = {alpha:.2f} ({1 - alpha:.0%} A, {alpha:.0%} B): " + "; ".join(parts)
