@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
         kept = "the old file there is untouched" if path.exists() else "nothing was written"
         raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); {kept}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def save_json(path: str | os.PathLike, value: Any) -> None:
