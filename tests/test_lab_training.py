@@ -21,6 +21,16 @@ from rebasin_edu.lab.recipes import Recipe
 from rebasin_edu.lab.training import TrainingError, learning_rate, snapshot_files, train
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Networks this small only wait for a second thread; the processes that are started inherit it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def digits():
     return load_data("digits", say=None)
@@ -113,7 +123,7 @@ KILLED = {
 
 
 def lab(cache, recipe, **options):
-    env = os.environ | {"REBASIN_EDU_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    env = os.environ | {"REBASIN_EDU_CACHE": str(cache)}
     command = [sys.executable, "-m", "rebasin_edu.lab", json.dumps(recipe)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 

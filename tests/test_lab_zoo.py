@@ -20,6 +20,16 @@ STORED = sorted((stored_dir() / "networks").glob("*.safetensors"))
 
 
 @pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Networks this small only wait for a second thread; the processes that are started inherit it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("REBASIN_EDU_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "networks"
