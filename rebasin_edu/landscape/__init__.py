@@ -3,8 +3,12 @@
 from .batches import BadTargets, DataProblem
 from .calibration import Reliability, Score
 from .curves import Barrier, Curve, CurveError, linear_path
+from .diagnosis import Diagnosis, closed_form, diagnose
 from .evaluate import evaluate
 from .interpolate import IncompatibleWeights, lerp, mean, slerp
+from .merging import MergeError, MergeReport, merge
+from .planes import Plane, PlaneError, loss_plane
+from .repair import NothingToRepair, Repair, reestimate_batchnorm, repair
 from .results import ResultsError
 
 __all__ = [
@@ -13,13 +17,26 @@ __all__ = [
     "Curve",
     "CurveError",
     "DataProblem",
+    "Diagnosis",
     "IncompatibleWeights",
+    "MergeError",
+    "MergeReport",
+    "NothingToRepair",
+    "Plane",
+    "PlaneError",
     "Reliability",
+    "Repair",
     "ResultsError",
     "Score",
+    "closed_form",
+    "diagnose",
     "evaluate",
     "lerp",
     "linear_path",
+    "loss_plane",
     "mean",
+    "merge",
+    "reestimate_batchnorm",
+    "repair",
     "slerp",
 ]

@@ -6,7 +6,7 @@ tests hold them against scikit-learn's ``log_loss``, ``accuracy_score`` and ``ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Score:
     accuracy: float
     ece: float
     samples: int
-    reliability: Reliability
+    reliability: Reliability = field(repr=False)
 
 
 class Tally:
