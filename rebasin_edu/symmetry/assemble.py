@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from .axes import Concat, Leaf, Product, Term, Woven
@@ -18,15 +19,17 @@ def assemble(
     tensors: Iterable[Labels],
     reads: Sequence[tuple[str, str, Labels, tuple[int, ...]]],
     buffers: frozenset[str],
+    left_out: Mapping[str, str],
 ) -> tuple[PermutationSpec, dict[str, list[tuple]]]:
     """The spec, and for each group the places where its activations are read.
 
     Args:
         state: the labels of each parameter and buffer that is used.
-        order: when each of them is first used: a group is named after the parameter that brings it.
+        order: when each of them is first used: a group is named after the matrix that brings it.
         tensors: the labels of every tensor there is, for the fibres.
         reads: (node, value, labels, summed axes) of every tensor that goes into a contraction.
         buffers: which names of ``state`` are buffers.
+        left_out: names that are not used, with the reason.
     """
     state = {name: tuple(normal(label) for label in labels) for name, labels in state.items()}
     free = {atom for labels in state.values() for label in labels for atom in atoms(label) if not atom.reason}
@@ -34,7 +37,7 @@ def assemble(
     keep = {ruler for rulers in ruling.values() for ruler in rulers}
     found: dict[Atom, Leaf] = {}
     taken: set[str] = set()
-    for name in sorted(state, key=lambda name: order[name]):
+    for name in sorted(state, key=lambda name: (sum(label.size > 1 for label in state[name]) < 2, order[name])):
         for axis, label in enumerate(state[name]):
             for atom, path, words in _places(label):
                 if atom in found:
@@ -50,7 +53,7 @@ def assemble(
         for name, labels in state.items()
     }
     rulers = {found[atom].name: tuple(found[ruler].name for ruler in rulers) for atom, rulers in ruling.items()}
-    spec = PermutationSpec(terms, rulers=rulers, buffers=buffers & state.keys())
+    spec = PermutationSpec(terms, rulers=rulers, buffers=buffers & state.keys(), left_out=left_out)
     sites: dict[str, list[tuple]] = {name: [] for name in spec.groups}
     for node, value, labels, summed in reads:
         labels = tuple(normal(label) for label in labels)
@@ -76,22 +79,24 @@ def _at(name: str, axis: int) -> str:
     return f"of {_owner(name)}" if axis == 0 else f"of {name} axis {axis}"
 
 
-def _places(label: Label, path: str = "", start: int = 0, whole: bool = True) -> Iterable[tuple[Atom, str, str]]:
+def _places(label: Label, path: str = "", start: int = 0) -> Iterable[tuple[Atom, str, str]]:
     """Each atom of a label with a path for its name and words for where it is."""
     if isinstance(label, Atom):
-        yield label, path, f"units {start}-{start + label.size - 1} " if whole else f"units {start}-{start + label.size - 1} "
-    elif isinstance(label, Concat):
-        at = 0
-        for part in label.parts:
-            yield from _places(part, f"{path}[{start + at}:{start + at + part.size}]", start + at, whole)
-            at += part.size
-    elif isinstance(label, Product):
-        for k, part in enumerate(label.parts):
-            last = k == len(label.parts) - 1
-            yield from _places(part, path + (".within" if last else ".blocks"), 0 if not last else start, False)
-    else:
-        for k, part in enumerate(label.parts):
-            yield from _places(part, f"{path}[{k}::{len(label.parts)}]", start, False)
+        yield label, path, f"units {start}-{start + label.size - 1} "
+        return
+    moving = [any(not atom.reason for atom in atoms(part)) for part in label.parts]
+    for k, part in enumerate(label.parts):
+        if isinstance(label, Concat):
+            yield from _places(part, f"{path}[{start}:{start + part.size}]", start)
+            start += part.size
+        elif isinstance(label, Woven):
+            yield from _places(part, f"{path}[{k}::{len(label.parts)}]", start)
+        elif sum(moving) == 1 and moving[k]:
+            yield from _places(part, path)
+        elif k == len(label.parts) - 1:
+            yield from _places(part, path + ".within")
+        else:
+            yield from _places(part, path + ".blocks" + (str(k + 1) if len(label.parts) > 2 else ""))
 
 
 def _term(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom], where: str) -> Term:
@@ -99,7 +104,7 @@ def _term(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom], where: str)
     if label.size == 1:
         return Product(())
     inside = list(atoms(label))
-    if all(atom.reason or atom not in found for atom in inside) and not keep & set(inside):
+    if _still(label, found, keep):
         known = next((found[atom] for atom in inside if atom in found), None)
         if known is not None and isinstance(label, Atom):
             return known
@@ -107,22 +112,14 @@ def _term(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom], where: str)
         return Leaf(f"fixed: {where}, {label.size}", label.size, "; ".join(reasons) or "stay where they are")
     if isinstance(label, Atom):
         return found[label]
-    if isinstance(label, Product):
-        return Product(tuple(_term(part, found, keep, f"{where}.{k}") for k, part in enumerate(label.parts)))
     if isinstance(label, Woven):
         return Woven(tuple(_term(part, found, keep, f"{where}[{k}::]") for k, part in enumerate(label.parts)))
-    parts, still, at = [], [], 0
-    for part in (*label.parts, None):
-        own = set(atoms(part)) if part is not None else set()
-        if part is not None and all(atom.reason or atom not in found for atom in own) and not keep & own:
-            still.append(part)
-            continue
-        if still:
-            size = sum(one.size for one in still)
-            parts.append(_term(still[0] if len(still) == 1 else Concat(tuple(still)), found, keep, f"{where}[{at}:{at + size}]"))
-            at += size
-            still = []
-        if part is not None:
-            parts.append(_term(part, found, keep, f"{where}[{at}:{at + part.size}]"))
-            at += part.size
-    return Concat(tuple(parts))
+    kind = type(label)
+    runs = itertools.groupby(label.parts, key=lambda part: _still(part, found, keep))
+    parts = [part for still, run in runs for part in ([kind(tuple(run))] if still else run)]
+    return kind(tuple(_term(part, found, keep, f"{where} part {k}") for k, part in enumerate(parts)))
+
+
+def _still(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom]) -> bool:
+    """Whether nothing in it moves, and nothing in it rules something that does."""
+    return all((atom.reason or atom not in found) and atom not in keep for atom in atoms(label))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class Product:
 
     parts: tuple[Term, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         return math.prod(part.size for part in self.parts)
 
@@ -54,7 +55,7 @@ class Concat:
 
     parts: tuple[Term, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         return sum(part.size for part in self.parts)
 
@@ -72,7 +73,7 @@ class Woven:
         if len({part.size for part in self.parts}) > 1:
             raise ValueError(f"woven parts must have equal sizes, these have {[part.size for part in self.parts]}")
 
-    @property
+    @cached_property
     def size(self) -> int:
         return sum(part.size for part in self.parts)
 

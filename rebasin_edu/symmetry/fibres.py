@@ -95,7 +95,7 @@ def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
         for axis, boxes in enumerate(axes):
             others = axes[:axis] + axes[axis + 1 :]
             places = [k for k in range(len(axes)) if k != axis]
-            for box, atom in ((box, atom) for box in boxes for atom in box if atom in deep):
+            for box, atom in ((one, atom) for one in boxes for atom in one if atom in deep):
                 for ruler in chosen[atom]:
                     at = _where(ruler, box, others)
                     home = axis if at == -1 else places[at]

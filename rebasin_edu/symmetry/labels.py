@@ -1,8 +1,9 @@
 """Labels while a model is traced: atoms that operators make equal, and that are refined before they are fixed.
 
-The terms are those of ``axes`` (products, concatenations, weaves) with an ``Atom`` where a finished spec has a ``Leaf``. An atom is
-a union-find node: it may be *bound* to another atom, or to a structure that was found inside it later. ``unify`` makes two terms
-one; what only one of them knows (a cut, a split into rows and columns) the other one learns. Only what fits no structure is fixed.
+The terms are those of ``axes`` (products, concatenations, weaves) with an ``Atom`` where a finished spec has a ``Leaf``. An atom
+is a union-find node: it may be *bound* to another atom, or to a structure that was found inside it later. ``unify`` makes two
+terms one; what only one of them knows (a cut, a split into rows and columns) the other one learns. Only what fits no structure is
+fixed.
 """
 
 from __future__ import annotations

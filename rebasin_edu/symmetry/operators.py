@@ -6,15 +6,13 @@ A rule takes a ``Call`` and returns the value of its result. It makes labels equ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import fx
 
-from .axes import Concat
-from .labels import ONE, Label, concat, cut, fix, fresh, normal, unify
+from .labels import Label, cut, fix, fresh, normal, unify
 
 Labels = tuple[Label, ...]
 
@@ -64,6 +62,15 @@ def flat(value: Value) -> Labels:
 def together(axis: int, rows: Sequence[Labels]) -> Value:
     """``Rows``, or plain axes when there is only one."""
     return Rows(axis, tuple(rows)) if len(rows) > 1 else Axes(rows[0])
+
+
+def sizes(value: Value) -> tuple[int, ...]:
+    """The shape of a value."""
+    if isinstance(value, Uniform):
+        return tuple(value.shape)
+    if isinstance(value, Rows):
+        return tuple(len(value.rows) if axis == value.axis else label.size for axis, label in enumerate(value.rows[0]))
+    return tuple(label.size for label in value.labels)
 
 
 def base_name(target: object) -> str:
@@ -183,11 +190,3 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 def take(label: Label, start: int, stop: int) -> Label:
     """The positions ``start … stop-1`` of an axis."""
     return cut(cut(label, stop)[0], start)[1]
-
-
-def numel(shape: Sequence[int]) -> int:
-    return math.prod(shape)
-
-
-__all__ = ["ONE", "RULES", "Axes", "Call", "Concat", "Label", "Labels", "Rows", "Uniform", "Value", "base_name", "concat", "flat",
-           "fresh", "normal", "numel", "rule", "shapes_of", "take", "together"]  # fmt: skip

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from .permutation import Permutation
 from .spec import PermutationSpec, SpecMismatch
+
+SINGLE = 1e-5  # the tolerance where a model computes in single precision inside, whatever its weights are
 
 
 def arguments(inputs: object) -> tuple:
@@ -20,31 +24,56 @@ def arguments(inputs: object) -> tuple:
 
 def tensors(output: object) -> list[Tensor]:
     """Every tensor in a model's output, however it is nested."""
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, Mapping):
-        return [tensor for value in output.values() for tensor in tensors(value)]
-    if isinstance(output, (tuple, list)):
-        return [tensor for value in output for tensor in tensors(value)]
-    return []
+    if is_dataclass(output) and not isinstance(output, Mapping):
+        output = vars(output)
+    return [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+
+
+def select(output: object, outputs: Callable | str | int | None) -> object:
+    """The outputs that count: all, the one under a key (or attribute, or position), or what a function takes out."""
+    if outputs is None:
+        return output
+    if callable(outputs):
+        return outputs(output)
+    if isinstance(outputs, str) and not isinstance(output, Mapping):
+        return getattr(output, outputs)
+    return output[outputs]
 
 
 def generic(state: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
     """Values with nothing special about them, in float64: no zeros, no ones, no equal rows that could hide a wrong spec.
 
     A matrix keeps the size that lets signals through (1/sqrt of its inputs); vectors lie around one, so that they also serve
-    as variances.
+    as variances. Tied tensors stay tied.
     """
     generator = torch.Generator().manual_seed(seed)
-    filled = {}
+    filled: dict[str, Tensor] = {}
+    known: dict[tuple, Tensor] = {}
     for name, tensor in state.items():
-        if not tensor.is_floating_point():
-            filled[name] = tensor.cpu()
-        elif tensor.ndim > 1:
-            filled[name] = torch.randn(tensor.shape, generator=generator, dtype=torch.float64) / max(1, tensor[0].numel()) ** 0.5
-        else:
-            filled[name] = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            filled[name] = tensor.cpu() if isinstance(tensor, Tensor) else tensor
+            continue
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
+        if place not in known or tensor.device.type == "meta":
+            make = torch.empty(tensor.shape, dtype=torch.float64)
+            if tensor.ndim > 1:
+                known[place] = make.normal_(generator=generator).mul_(max(1, tensor[0].numel()) ** -0.5)
+            else:
+                known[place] = make.uniform_(0.5, 1.5, generator=generator)
+        filled[name] = known[place]
     return filled
+
+
+class _Precision(TorchDispatchMode):
+    """Notices whether anything is computed in a lower precision than float64 on the way."""
+
+    lower = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if not self.lower and isinstance(found, Tensor) and found.dtype in (torch.float32, torch.bfloat16, torch.half):
+            self.lower = any(isinstance(x, Tensor) and x.dtype == torch.float64 for x in pytree.tree_leaves((args, kwargs)))
+        return found
 
 
 def prove(
@@ -55,21 +84,29 @@ def prove(
     kwargs: dict | None = None,
     seeds: int = 2,
     tolerance: float = 1e-9,
+    outputs: Callable | str | int | None = None,
 ) -> float:
     """See ``PermutationSpec.check``."""
-    model = copy.deepcopy(model).cpu().double().eval()
-    state = generic(model.state_dict())
-    double = [x.detach().cpu().double() if isinstance(x, Tensor) and x.is_floating_point() else x for x in arguments(inputs)]
-
-    @torch.no_grad()
-    def run(weights: Mapping[str, Tensor]) -> list[Tensor]:
-        return tensors(functional_call(model, dict(weights), tuple(double), kwargs or {}))
+    model = copy.deepcopy(model).cpu()
+    state = generic(spec.validate(model, of="model"))
+    args, kwargs = arguments(inputs), kwargs or {}
+    precision = _Precision()
+    try:
+        run = _runner(model.double(), args, kwargs, torch.float64, outputs)
+        with precision:
+            reference = run(state)
+        tolerance = max(tolerance, SINGLE) if precision.lower else tolerance
+    except RuntimeError:  # it mixes its weights with tensors that are always float32
+        run = _runner(model.float(), args, kwargs, torch.float32, outputs)
+        reference, tolerance = run(state), max(tolerance, 10 * SINGLE)
+    if not any(x.numel() for x in reference):
+        raise SpecMismatch("the model gives no tensor with which a spec could be proved")
+    if any(not bool(torch.isfinite(x).all()) and x.is_floating_point() and bool(x.isnan().all()) for x in reference):
+        raise SpecMismatch("with generic weights the model gives nothing but NaN: its spec cannot be proved on these inputs")
 
     def difference(permutation: Permutation) -> float:
-        changed = run(spec.apply(state, permutation))
-        return max(float((x - y).abs().max() / y.abs().max().clamp_min(1e-300)) for x, y in zip(changed, reference))
+        return max(_apart(x, y) for x, y in zip(run(spec.apply(state, permutation)), reference))
 
-    reference = run(state)
     worst = 0.0
     for seed in range(seeds):
         permutation = spec.random(seed)
@@ -78,9 +115,47 @@ def prove(
             still = spec.identity()
             alone = {g: difference(Permutation({**still, g: permutation[g]}, still.rulers)) for g in spec.groups}
             guilty = max(alone, key=alone.get)
-            raise SpecMismatch(
+            error = SpecMismatch(
                 f"the outputs change by {found:.1e} (relative) when the hidden units are reordered by this spec; "
                 f"group {guilty!r} alone changes them by {alone[guilty]:.1e}: it occurs at {spec.groups[guilty].occurrences}"
             )
+            error.groups = tuple(g for g, change in alone.items() if not change <= tolerance) or (guilty,)
+            raise error
         worst = max(worst, found)
     return worst
+
+
+def _runner(model: nn.Module, args: tuple, kwargs: dict, dtype: torch.dtype, outputs) -> Callable[[Mapping], list[Tensor]]:
+    def cast(value: object) -> object:
+        if isinstance(value, Tensor):
+            value = value.detach().cpu()
+            return value.to(dtype) if value.is_floating_point() else value
+        return value
+
+    args, kwargs = pytree.tree_map(cast, (args, kwargs))
+
+    @torch.no_grad()
+    def run(state: Mapping[str, Tensor]) -> list[Tensor]:
+        model.load_state_dict(state)
+        model.train().eval()  # what some models keep between calls was made from other weights
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            found = tensors(select(model(*args, **kwargs), outputs))
+        return [x.double() if x.is_floating_point() else x.clone() for x in found]
+
+    return run
+
+
+def _apart(x: Tensor, y: Tensor) -> float:
+    """The largest difference, relative to the largest value; entries that are infinite or no number must be so in both."""
+    if not x.numel():
+        return 0.0
+    if x.is_complex():
+        x, y = torch.view_as_real(x), torch.view_as_real(y)
+    if not x.is_floating_point():
+        return 0.0 if torch.equal(x, y) else float("inf")
+    finite = y.isfinite()
+    if not torch.equal(finite, x.isfinite()):
+        return float("inf")
+    x, y = x[finite], y[finite]
+    return float((x - y).abs().max() / y.abs().max().clamp_min(1e-300)) if x.numel() else 0.0

@@ -1,8 +1,8 @@
 """Rules for what multiplies and adds up: linear, convolution, matrix products, einsum, attention, recurrent layers.
 
 Each of them is a contraction: axes with the same letter are one, and a letter that is not in the result is summed over. The full
-product (an axis for every letter) exists inside the operator, so it is *seen*: fibres need it. The arguments whose summed axes carry
-a group are where activations of that group are *read*.
+product (an axis for every letter) exists inside the operator, so it is *seen*: fibres need it. The arguments whose summed axes
+carry a group are where activations of that group are *read*.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _swapped(labels: Labels) -> Labels:
 
 @rule("conv1d", "conv2d", "conv3d", "convolution", "_convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def convolution(call: Call):
-    """Channels are contracted within each group; the positions of a kernel stay, and so do those it slides over (if it is not 1)."""
+    """Channels are contracted within each group; a kernel's positions stay, and so do those it slides over (if it is not 1)."""
     x, weight, bias = call.axes("input"), call.axes("weight"), call.axes("bias")
     groups, spatial = int(call.get("groups", 1)), len(weight) - 2
     transposed = "transpose" in call.op or bool(call.get("transposed", False))

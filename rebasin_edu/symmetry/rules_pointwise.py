@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from .labels import concat, cut, factor, fresh, normal, product, rows, unify
-from .operators import ONE, Axes, Call, Labels, Rows, Uniform, flat, rule, take, together
+import functools
 
-THROUGH = """alias clone contiguous detach dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout to _to_copy
-lift_fresh_copy lift_fresh lift _conj conj resolve_conj resolve_neg real view_as positive type_as cpu cuda double float half
-bernoulli rrelu _unsafe_view_like requires_grad_ profiler requires_grad zero fill to_dense nan_to_num _shape_as_tensor""".split()
-POINTWISE = """add sub mul div true_divide hardswish hardsigmoid hardtanh masked_fill where copy lerp gelu silu mish relu6
-leaky_relu elu selu celu softplus softshrink hardshrink tanhshrink threshold logsigmoid log_sigmoid clamp clip sign addcmul addcdiv
-rsub remainder fmod floor_divide bitwise_not logical_not logical_and logical_or maximum minimum pow sqrt square _add_relu
-__and__ __or__ __xor__ isin_scalar isclose isnan isinf float_power xlogy swish atan2 square_ type_promote_ expm1""".split()
+from .axes import Concat
+from .labels import ONE, Label, concat, cut, factor, fresh, normal, rows
+from .operators import Axes, Call, Labels, Rows, Uniform, flat, rule, take
+
+THROUGH = (
+    "alias clone contiguous detach dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout to _to_copy lift "
+    "lift_fresh lift_fresh_copy conj resolve_conj resolve_neg real positive type_as bernoulli rrelu zero fill nan_to_num"
+)
+# element by element, but not all of them carry a tag that says so
+POINTWISE = (
+    "add sub rsub mul div true_divide floor_divide remainder fmod pow float_power sqrt square maximum minimum where copy lerp "
+    "masked_fill gelu silu mish relu6 leaky_relu elu selu celu softplus softshrink hardshrink tanhshrink threshold logsigmoid "
+    "log_sigmoid hardswish hardsigmoid hardtanh clamp clip addcmul addcdiv bitwise_not logical_not logical_and logical_or "
+    "isclose isnan isinf xlogy expm1 __and__ __or__ __xor__"
+)
 CONSTANTS = "zeros ones full empty new_zeros new_ones new_full new_empty zeros_like ones_like full_like empty_like scalar_tensor"
 
 
-@rule(*THROUGH)
+@rule(*THROUGH.split())
 def through(call: Call):
     return next((value for value in call.values()), None)
 
@@ -25,7 +32,7 @@ def constant(call: Call):
     return Uniform(call.shape)
 
 
-@rule(*POINTWISE)
+@rule(*POINTWISE.split())
 def pointwise(call: Call):
     values = call.values()
     if all(isinstance(value, Uniform) for value in values):
@@ -140,6 +147,15 @@ def layer_norm(call: Call):
     return Axes(labels) if len(call.shapes) == 1 else [Axes(labels), *[Axes(labels[:-depth] + (ONE,) * depth)] * 2]
 
 
+@rule("_weight_norm", "_weight_norm_interface")
+def weight_norm(call: Call):
+    """A direction and a length for each index of one axis."""
+    labels, lengths = call.axes("v"), call.axes("g")
+    call.broadcast([labels, lengths], call.shape)
+    call.seen(*lengths)
+    return Axes(labels) if len(call.shapes) == 1 else [Axes(labels), Axes(lengths)]
+
+
 @rule("batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "instance_norm", "_batch_norm_no_update")
 def batch_norm(call: Call):
     labels = call.axes("input")
@@ -165,11 +181,11 @@ def group_norm(call: Call):
     return Axes(tuple(labels)) if len(call.shapes) == 1 else [Axes(tuple(labels)), statistics, statistics]
 
 
-def into_blocks(label, count: int):
+def into_blocks(label: Label, count: int) -> Label:
     """Cut an axis into ``count`` equal blocks and tie nothing that need not be: the label of the blocks."""
     width, found, chunk = label.size // count, [], []
     label = normal(label)
-    for part in getattr(label, "parts", ()) if type(label).__name__ == "Concat" else (label,):
+    for part in label.parts if isinstance(label, Concat) else (label,):
         while part.size:
             missing = width - sum(piece.size for piece in chunk) % width if chunk else 0
             head, part = cut(part, missing) if chunk else cut(part, part.size - part.size % width)
@@ -202,7 +218,8 @@ def made(call: Call):
     return Axes(tuple(call.fixed(size) for size in call.shape))
 
 
-def _pool(call: Call, spatial: int, channels_too: bool = True):
+def _pool(call: Call, spatial: int):
+    """The last axes are worked on by neighbours; only where one is pooled as a whole its order does not matter."""
     labels = list(call.axes("self" if "self" in call.arguments else "input"))
     for k in range(len(labels) - spatial, len(labels)):
         if call.shape[k] != 1 or not call.op.startswith("adaptive_"):
@@ -211,17 +228,13 @@ def _pool(call: Call, spatial: int, channels_too: bool = True):
     return Axes(tuple(labels)) if len(call.shapes) == 1 else [Axes(tuple(labels)) for _ in call.shapes]
 
 
-for _dims in (1, 2, 3):
-    rule(
-        *(f"{kind}_pool{_dims}d{tail}" for kind in ("max", "avg", "adaptive_max", "adaptive_avg", "lp", "fractional_max", "_adaptive_avg")
-          for tail in ("", "_with_indices")),
-        f"_adaptive_avg_pool{_dims}d", f"reflection_pad{_dims}d", f"replication_pad{_dims}d",
-        *(f"upsample_{kind}{_dims}d{tail}" for kind in ("nearest", "linear", "nearest_exact", "_nearest_exact") for tail in ("", "_aa")),
-    )(lambda call, n=_dims: _pool(call, n))  # fmt: skip
-for _name in ("upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "_upsample_nearest_exact2d"):
-    rule(_name)(lambda call: _pool(call, 2))
-rule("upsample_trilinear3d", "_upsample_nearest_exact3d")(lambda call: _pool(call, 3))
-rule("_upsample_nearest_exact1d")(lambda call: _pool(call, 1))
+POOLS = (
+    "max_pool# max_pool#_with_indices avg_pool# adaptive_max_pool# adaptive_avg_pool# _adaptive_avg_pool# fractional_max_pool# "
+    "reflection_pad# replication_pad# upsample_nearest# _upsample_nearest_exact# upsample_linear# upsample_bilinear# "
+    "upsample_bicubic# upsample_trilinear# _upsample_bilinear#_aa _upsample_bicubic#_aa"
+)
+for _spatial in (1, 2, 3):
+    rule(*(name.replace("#", f"{_spatial}d") for name in POOLS.split()))(functools.partial(_pool, spatial=_spatial))
 
 
 @rule("pad", "constant_pad_nd")
@@ -263,6 +276,3 @@ def similarity(call: Call):
     dim = int(call.get("dim", 1 if call.op == "cosine_similarity" else -1)) % rank
     call.seen(*labels)
     return Axes(tuple(label for k, label in enumerate(labels) if k != dim or call.get("keepdim", False)))
-
-
-__all__ = ["pointwise", "product", "together", "unify"]

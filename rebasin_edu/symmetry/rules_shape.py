@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 from torch import fx
 
-from .axes import Concat, Woven
-from .labels import Label, cut, factor, fix, fresh, in_rows, normal, product, unify, unweave, woven
+from .axes import Woven
+from .labels import ONE, Label, atoms, concat, cut, factor, fresh, in_rows, normal, product, unify, unweave, woven
 from .labels import rows as cut_rows
-from .operators import ONE, Axes, Call, Labels, Rows, Uniform, Value, base_name, concat, flat, rule, shapes_of, take, together
+from .operators import Axes, Call, Labels, Rows, Uniform, Value, base_name, flat, rule, shapes_of, sizes, take, together
 
 WHY = "reach a reshape that does not fit them"
 
@@ -40,7 +41,7 @@ def runs(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[i
 
 
 def reshape(value: Axes | Rows, old: Sequence[int], new: Sequence[int], wanted: int | None = None) -> Value:
-    """The same entries in another shape. The new axis ``wanted`` is told apart into rows, others only where that loses nothing."""
+    """The same entries in another shape. The new axis ``wanted`` is told apart in rows, others only where nothing is lost."""
     pairs = runs(old, new)
     if isinstance(value, Rows):
         for left, right in pairs:
@@ -56,7 +57,8 @@ def reshape(value: Axes | Rows, old: Sequence[int], new: Sequence[int], wanted: 
         whole, sizes = product(normal(value.labels[k]) for k in left), [new[k] for k in right]
         split = None
         if told is None and len(sizes) > 1:
-            at = right.index(wanted) if wanted in right else _free_row(whole, sizes)
+            loose = wanted in right and any(not atom.reason for atom in atoms(whole))
+            at = right.index(wanted) if loose else _free_row(whole, sizes)
             split = None if at is None else _split_rows(whole, sizes, at)
         if split is not None:
             told = (right[at], split, right)
@@ -194,9 +196,7 @@ def view(call: Call):
         return Uniform(call.shape)
     if "dtype" in call.arguments:
         return call.unknown()[0]
-    rank = value.rows[0] if isinstance(value, Rows) else value.labels
-    old = [len(value.rows) if isinstance(value, Rows) and k == value.axis else label.size for k, label in enumerate(rank)]
-    return reshape(value, old, call.shape, asked_in_rows(call.node))
+    return reshape(value, sizes(value), call.shape, asked_in_rows(call.node))
 
 
 @rule("unsqueeze", "squeeze")
@@ -204,15 +204,14 @@ def ones(call: Call):
     value = call.get("self")
     if isinstance(value, Uniform):
         return Uniform(call.shape)
-    rank = len(value.rows[0] if isinstance(value, Rows) else value.labels)
-    axis = value.axis if isinstance(value, Rows) else None
-    sizes = [len(value.rows) if k == axis else label.size for k, label in enumerate(value.rows[0] if axis is not None else value.labels)]
+    shape = sizes(value)
+    rank = len(shape)
     if call.op == "unsqueeze":
         kept = list(range(rank))
         kept.insert(int(call.get("dim")) % (rank + 1), None)
     else:
         dims = call.dims("dim", rank) if "dim" in call.arguments else range(rank)
-        kept = [k for k in range(rank) if not (k in dims and sizes[k] == 1)]
+        kept = [k for k in range(rank) if not (k in dims and shape[k] == 1)]
     return _pick(value, kept)
 
 
@@ -221,7 +220,7 @@ def permute(call: Call):
     value = call.get("self")
     if isinstance(value, Uniform):
         return Uniform(call.shape)
-    rank = len(value.rows[0] if isinstance(value, Rows) else value.labels)
+    rank = len(sizes(value))
     return _pick(value, permutation_of(call.op, [v for k, v in call.arguments.items() if k != "self"], rank))
 
 
@@ -260,8 +259,7 @@ def repeat_interleave(call: Call):
 
 @rule("cat", "concat", "concatenate")
 def cat(call: Call):
-    values = [v for v in call.get("tensors") if not (isinstance(v, (Axes, Uniform)) and len(_shape(v)) == 1 != len(call.shape))]
-    values = [v for v in values if math.prod(_shape(v))]
+    values = [value for value in call.get("tensors") if math.prod(sizes(value))]
     dim = int(call.get("dim", 0)) % len(call.shape)
     if all(isinstance(value, Uniform) for value in values):
         return Axes(tuple(fresh(size) for size in call.shape))
@@ -276,10 +274,6 @@ def cat(call: Call):
     return Axes(tuple(joined if k == dim else normal(label) for k, label in enumerate(tensors[0])))
 
 
-def _shape(value: Value) -> tuple[int, ...]:
-    return value.shape if isinstance(value, Uniform) else tuple(label.size for label in flat(value))
-
-
 @rule("stack")
 def stack(call: Call):
     dim = int(call.get("dim", 0)) % len(call.shape)
@@ -292,8 +286,7 @@ def unbind(call: Call):
     value = call.get("self")
     if isinstance(value, Uniform):
         return Uniform(call.shape) if call.op == "select" else [Uniform(shape) for shape in call.shapes]
-    rank = len(value.rows[0] if isinstance(value, Rows) else value.labels)
-    dim = int(call.get("dim", 0)) % rank
+    dim = int(call.get("dim", 0)) % len(sizes(value))
     if isinstance(value, Rows) and value.axis == dim:
         found = [tuple(label for k, label in enumerate(row) if k != dim) for row in value.rows]
         return Axes(found[int(call.get("index"))]) if call.op == "select" else [Axes(row) for row in found]
@@ -312,10 +305,8 @@ def slicing(call: Call):
     value = call.get("self")
     if isinstance(value, Uniform):
         return Uniform(call.shape)
-    rank = len(value.rows[0] if isinstance(value, Rows) else value.labels)
-    dim = int(call.get("dim", 0)) % rank
-    told = isinstance(value, Rows) and value.axis == dim
-    size = len(value.rows) if told else (value.rows[0] if isinstance(value, Rows) else value.labels)[dim].size
+    dim = int(call.get("dim", 0)) % len(sizes(value))
+    told, size = isinstance(value, Rows) and value.axis == dim, sizes(value)[dim]
     if call.op == "narrow":
         start, step = int(call.get("start")) % size if size else 0, 1
         stop = start + int(call.get("length"))
@@ -325,7 +316,7 @@ def slicing(call: Call):
         return together(dim, value.rows[start:stop:step])
 
     def sliced(labels: Labels) -> Labels:
-        return tuple(_stepped(take(label, start, stop), step) if k == dim else label for k, label in enumerate(labels))
+        return (*labels[:dim], _stepped(labels[dim], start, stop, step), *labels[dim + 1 :])
 
     if (start, stop, step) == (0, size, 1):
         return value
@@ -334,14 +325,15 @@ def slicing(call: Call):
     return Axes(sliced(value.labels))
 
 
-def _stepped(label: Label, step: int) -> Label:
-    """Every ``step``-th position, from the first."""
-    if step == 1:
-        return label
-    whole = label.size - label.size % step
-    even, rest = cut(label, whole)
-    first = unweave(even, step)[0] if whole else concat(())
-    return concat([first, cut(rest, 1)[0]]) if rest.size else first
+def _stepped(label: Label, start: int, stop: int, step: int) -> Label:
+    """Every ``step``-th position from ``start`` on: a strand of the weave that the axis is."""
+    count = len(range(start, stop, step))
+    if step == 1 or not count:
+        return take(label, start, stop) if count else concat(())
+    if label.size % step == 0:
+        return take(unweave(label, step)[start % step], start // step, start // step + count)
+    even, rest = cut(take(label, start, stop), (count - 1) * step)
+    return concat([*unweave(even, step)[:1], cut(rest, 1)[0]]) if count > 1 else cut(rest, 1)[0]
 
 
 @rule("split", "chunk", "split_with_sizes", "tensor_split", "unsafe_split", "unsafe_chunk", "split_with_sizes_copy", "hsplit")
@@ -351,21 +343,21 @@ def split(call: Call):
     if isinstance(value, Uniform):
         return [Uniform(shape) for shape in call.shapes]
     dim = int(call.get("dim", 0)) % len(call.shapes[0])
-    sizes = [shape[dim] for shape in call.shapes]
+    counts = [shape[dim] for shape in call.shapes]
     if isinstance(value, Rows) and value.axis == dim:
-        ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
-        return [together(dim, value.rows[end - size : end]) for end, size in zip(ends, sizes)]
+        ends = list(itertools.accumulate(counts))
+        return [together(dim, value.rows[end - size : end]) for end, size in zip(ends, counts)]
 
     def pieces(labels: Labels) -> list[Labels]:
         found, rest = [], labels[dim]
-        for size in sizes:
+        for size in counts:
             piece, rest = cut(rest, size)
             found.append((*labels[:dim], piece, *labels[dim + 1 :]))
         return found
 
     if isinstance(value, Rows):
         columns = [pieces(row) for row in value.rows]
-        return [Rows(value.axis, tuple(column[k] for column in columns)) for k in range(len(sizes))]
+        return [Rows(value.axis, tuple(column[k] for column in columns)) for k in range(len(counts))]
     return [Axes(piece) for piece in pieces(value.labels)]
 
 
@@ -384,11 +376,9 @@ def lookup(call: Call):
 
 @rule("index")
 def index(call: Call):
-    """Advanced indexing: indexed axes stay; the result's axes stand where the first index was, or in front if others lie between."""
+    """Indexed axes stay; the result's axes stand where the first index was, or in front if others lie between the indices."""
     labels, indices = call.axes("self"), list(call.get("indices"))
     picked = [k for k, one in enumerate(indices) if one is not None]
-    if any(label.size != shape for k in picked for label, shape in [(labels[k], labels[k].size)]) or not picked:
-        return call.unknown()[0]
     for k in picked:
         call.fix(labels[k], "which picks them by number")
     tensors = [flat(indices[k]) for k in picked]
@@ -461,6 +451,3 @@ def unfold(call: Call):
     call.fix(labels[dim], "which works on neighbours")
     labels[dim] = call.fixed(call.shape[dim])
     return Axes((*labels, call.fixed(call.shape[-1])))
-
-
-__all__ = ["Concat", "fix", "reshape", "runs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,6 +111,52 @@ class PermutationSpec:
     def fixed(self) -> dict[str, str]:
         """Fixed leaf → the reason why it may not be reordered."""
         return {name: leaf.reason for name, leaf in self.leaves.items() if leaf.fixed}
+
+    @classmethod
+    def from_model(
+        cls,
+        model: nn.Module,
+        args: object,
+        kwargs: dict | None = None,
+        *,
+        verify: bool = True,
+        outputs: Callable | str | int | None = None,
+    ) -> PermutationSpec:
+        """Derive the spec of any model by tracing it once, and prove it.
+
+        >>> import torch
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+        >>> spec = PermutationSpec.from_model(model, torch.randn(2, 3, 8, 8))
+        >>> spec
+        PermutationSpec(1 groups, 8 tensors, 10^4.6 symmetries)
+        >>> spec.axes["4.weight"][1].size, str(spec.axes["4.weight"][1])  # each channel owns 36 consecutive inputs
+        (288, '0 × 36')
+
+        Args:
+            model: any module that ``torch.export`` can trace; on any device, in any mode and precision, and left as it is.
+            args, kwargs: example inputs, as ``torch.export.export`` takes them; a lone tensor is one argument.
+            verify: prove the spec before returning it (``check``); what fails is fixed, with a ``SpecWarning``.
+            outputs: which outputs must not change, if not all: a key, a position, or a function of the model's output. A
+                cache of keys and values among them would fix the heads.
+
+        Raises:
+            TraceError: the model cannot be traced, or fails on these inputs.
+        """
+        from .tracing import derive
+
+        return derive(model, args, kwargs, verify=verify, outputs=outputs)
+
+    def without(self, groups: Collection[str], reason: str) -> PermutationSpec:
+        """The spec with these groups fixed, and those that they rule in one order for all."""
+
+        def fixed(term: Term) -> Term:
+            if isinstance(term, Leaf):
+                return Leaf(term.name, term.size, reason) if term.name in groups else term
+            return type(term)(tuple(fixed(part) for part in term.parts))
+
+        axes = {name: tuple(fixed(term) for term in terms) for name, terms in self.axes.items()}
+        rulers = {name: ruling for name, ruling in self.rulers.items() if name not in groups}
+        return PermutationSpec(axes, rulers=rulers, buffers=self.buffers, left_out=self.left_out)
 
     @classmethod
     def from_axes(

@@ -19,9 +19,9 @@ from . import rules_contract, rules_pointwise, rules_shape  # noqa: F401  (they 
 from .assemble import assemble
 from .axes import Term
 from .labels import fix, fresh, normal, unify
-from .operators import RULES, Axes, Call, Labels, Rows, Uniform, base_name, flat, shapes_of
-from .proof import arguments
-from .spec import PermutationSpec, Weights, as_state
+from .operators import RULES, Axes, Call, Labels, Rows, Uniform, flat, shapes_of, sizes
+from .proof import arguments, prove, select
+from .spec import PermutationSpec, SpecMismatch, SpecWarning, Weights, as_state
 
 WALKED = {"wrap_with_set_grad_enabled", "wrap_with_autocast", "tag_activation_checkpoint", "wrap_activation_checkpoint", "wrap"}
 
@@ -124,9 +124,35 @@ def trace(
     program = export(twin, args, kwargs)
     walk = _Walk(twin, program)
     walk.run(outputs)
-    spec, sites = assemble(walk.state, walk.order, walk.tensors, walk.reads, walk.buffers)
+    spec, sites = assemble(walk.state, walk.order, walk.tensors, walk.reads, walk.buffers, walk.left_out)
     sites = {name: tuple(Site(*place) for place in places) for name, places in sites.items()}
     return Trace(spec, sites, program, walk.unknown)
+
+
+def derive(
+    model: nn.Module,
+    args: object,
+    kwargs: dict | None = None,
+    *,
+    verify: bool = True,
+    outputs: Callable | str | int | None = None,
+) -> PermutationSpec:
+    """See ``PermutationSpec.from_model``."""
+    found = trace(model, args, kwargs, outputs=outputs)
+    for name, count in found.unknown.items():
+        warnings.warn(f"{name} has no rule: {count} units that reach it stay where they are", SpecWarning, stacklevel=3)
+    spec = found.spec
+    while verify:
+        try:
+            prove(spec, model, args, kwargs=kwargs, outputs=outputs)
+            break
+        except SpecMismatch as error:
+            guilty = getattr(error, "groups", ())
+            if not guilty:
+                raise
+            warnings.warn(f"{', '.join(guilty)} stay where they are, since the proof failed: {error}", SpecWarning, stacklevel=3)
+            spec = spec.without(guilty, "failed the proof")
+    return spec
 
 
 def _twin(model: nn.Module) -> nn.Module:
@@ -197,13 +223,7 @@ class _Walk:
         """Label every value of the graph, and fix what belongs to the outputs that count."""
         graph, signature = self.program.graph, self.program.graph_signature
         owners = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-        used = {}
-        values = []
-        for node in graph.find_nodes(op="placeholder"):
-            name = owners.get(node.name)
-            values.append(self._placeholder(node, name))
-            if name in self.state:
-                used |= dict.fromkeys(node.users, None)
+        values = [self._placeholder(node, owners.get(node.name)) for node in graph.find_nodes(op="placeholder")]
         order = {node: k for k, node in enumerate(graph.nodes)}
         for node in graph.find_nodes(op="placeholder"):
             if (name := owners.get(node.name)) in self.state and node.users:
@@ -218,7 +238,8 @@ class _Walk:
             if _is_value(value):
                 for label in flat(value):
                     fix(label, "belong to the model's output")
-        self.state = {name: labels for name, labels in self.state.items() if name in self.order}
+        self.left_out = {name: "the network does not use it" for name in self.names if name not in self.order}
+        self.state = {name: self.state[name] for name in self.names if name in self.order}
 
     def _placeholder(self, node: fx.Node, name: str | None) -> object:
         value = node.meta.get("val")
@@ -299,7 +320,7 @@ class _Walk:
             for value in _listed(bound[written]):
                 if _is_value(value) and not isinstance(value, Uniform):
                     target = result if _is_value(result) else result[0]
-                    if _sizes(value) == _sizes(target):
+                    if sizes(value) == sizes(target):
                         for a, b in zip(flat(value), flat(target)):
                             unify(a, b)
         return self._keep(result)
@@ -313,7 +334,7 @@ class _Walk:
             try:
                 result = rule(call)
                 values = result if isinstance(result, list) else [result]
-                if len(values) == len(call.shapes) and all(_sizes(v) == s for v, s in zip(values, call.shapes)):
+                if len(values) == len(call.shapes) and all(_is_value(v) and sizes(v) == s for v, s in zip(values, call.shapes)):
                     return result
             except (ValueError, IndexError, KeyError, TypeError, AttributeError, StopIteration):
                 pass
@@ -338,14 +359,6 @@ def _is_value(value: object) -> bool:
     return isinstance(value, (Axes, Rows, Uniform))
 
 
-def _sizes(value: object) -> tuple[int, ...] | None:
-    if isinstance(value, Uniform):
-        return tuple(value.shape)
-    if isinstance(value, Rows):
-        return tuple(len(value.rows) if k == value.axis else label.size for k, label in enumerate(value.rows[0]))
-    return tuple(label.size for label in value.labels) if isinstance(value, Axes) else None
-
-
 def _written(graph: fx.Graph) -> set[fx.Node]:
     """The nodes whose storage an operator writes to, or may write to: constants among them fit nothing but themselves."""
     found: set[fx.Node] = set()
@@ -359,13 +372,3 @@ def _written(graph: fx.Graph) -> set[fx.Node]:
                     value = value.args[0] if value.args else None
     return found
 
-
-def select(output: object, outputs: Callable | str | int | None) -> object:
-    """The outputs that count: all, the one under a key (or attribute, or position), or what a function takes out."""
-    if outputs is None:
-        return output
-    if callable(outputs):
-        return outputs(output)
-    if isinstance(outputs, str) and not isinstance(output, Mapping):
-        return getattr(output, outputs)
-    return output[outputs]
