@@ -51,7 +51,7 @@ for name, network in {"A": a, "B": b}.items():
 ## Half of each
 
 **Predict.** Take the average of every weight: half of A, half of B. A third network, right between two good ones. Will it recognise
-98 % of the digits, about half of them, or next to none?
+the digits as well as they do, make many more mistakes, or know next to nothing?
 """
 
 # %%

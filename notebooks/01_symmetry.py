@@ -102,17 +102,17 @@ outputs = [round(network(one, w1[p], b1[p], w2[:, p]).item(), 4) for p in orders
 print(len(outputs), "orders,", len(set(outputs)), "different output:", outputs[0])
 
 # %% [markdown]
-"""
+r"""
 ## The law
 
-With $P$ the permutation matrix of the new order, the new layer is $W_1' = P W_1$, $b_1' = P b_1$, $W_2' = W_2 P^\\top$. A ReLU acts on
-each unit alone, so $\\sigma(P z) = P\\,\\sigma(z)$, and
+With $P$ the permutation matrix of the new order, the new layer is $W_1' = P W_1$, $b_1' = P b_1$, $W_2' = W_2 P^\top$. A ReLU acts on
+each unit alone, so $\sigma(P z) = P\,\sigma(z)$, and
 
-$$W_2' \\,\\sigma(W_1' x + b_1') = W_2 P^\\top P\\, \\sigma(W_1 x + b_1) = W_2\\, \\sigma(W_1 x + b_1).$$
+$$W_2' \,\sigma(W_1' x + b_1') = W_2 P^\top P\, \sigma(W_1 x + b_1) = W_2\, \sigma(W_1 x + b_1).$$
 
 It is the whole theory of this course in one line (section 2 of the paper). It asks only that the nonlinearity works unit by unit.
 In a deeper network each hidden layer has a permutation of its own, and a matrix between two hidden layers has its rows moved by one
-and its columns by the other: $W_\\ell' = P_\\ell W_\\ell P_{\\ell-1}^\\top$.
+and its columns by the other: $W_\ell' = P_\ell W_\ell P_{\ell-1}^\top$.
 
 ## The same with the library
 
@@ -202,7 +202,7 @@ big = rb.MLP(inputs=784, hidden=(512, 512, 512), classes=10)
 big_spec = rb.PermutationSpec.from_model(big, torch.zeros(1, 784))
 print(f"by hand:    10^{3 * math.lgamma(512 + 1) / math.log(10):.1f}")
 print(f"by library: 10^{big_spec.log10_symmetries():.1f}, in {len(big_spec.groups)} groups")
-print("atoms in the universe: about 10^80")
+print("atoms in the universe: 10^82, says the paper")
 
 # %% [markdown]
 """
@@ -247,11 +247,11 @@ else:
     raise AssertionError("a wrong spec must be refused")
 
 # %% [markdown]
-"""
+r"""
 ## Other symmetries
 
 Permutations are not the only changes that change nothing. A ReLU unit may be *scaled*: multiply its inputs by $c > 0$ and divide its
-output by $c$, since $\\mathrm{relu}(cz) = c\\,\\mathrm{relu}(z)$. With tanh, a unit's *sign* may be flipped on both sides. These are continuous or small;
+output by $c$, since $\mathrm{relu}(cz) = c\,\mathrm{relu}(z)$. With tanh, a unit's *sign* may be flipped on both sides. These are continuous or small;
 training with weight decay leaves little freedom to scale. The paper is about permutations alone, and says so.
 """
 

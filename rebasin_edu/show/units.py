@@ -24,7 +24,7 @@ def draw_network(weights: Sequence[np.ndarray], *, order: Sequence[int] | None =
     """
     first, second = (np.asarray(matrix, dtype=float) for matrix in weights)
     sizes = [first.shape[1], first.shape[0], second.shape[0]]
-    order = list(range(sizes[1])) if order is None else list(order)
+    order = list(range(sizes[1])) if order is None else [int(unit) for unit in order]
     hues = rainbow(sizes[1])
     made, axes = figure("one")
     panel = axes[0, 0]
