@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .assignment import assign
+from .families import Move, moves, solve
 from .problem import Problem
 from .products import Products
 from .result import Step
@@ -24,60 +25,70 @@ class Descent:
     Args:
         problem: the two networks.
         tables: where to begin.
+        products: gain matrices at hand, if a start has made some.
 
     Attributes:
         history: one ``Step`` for each accepted change.
     """
 
-    def __init__(self, problem: Problem, tables: Mapping[str, Tensor]):
+    def __init__(self, problem: Problem, tables: Mapping[str, Tensor], products: Products | None = None):
         self.problem = problem
-        self.products = Products(problem, tables)
+        self.products = products or Products(problem, tables)
+        self.products.set(tables)
         self.history: list[Step] = []
+        self.moves = [move for move in moves(problem.spec) if any(problem.parts_of[group] for group in move.groups)]
         self._began = time.perf_counter()
-        self._settled: set[str] = set()  # groups whose neighbours have not moved since they were matched
+        self._settled: set[Move] = set()  # those whose neighbours have not moved since they were made
 
     @property
     def tables(self) -> dict[str, Tensor]:
+        """The present permutation."""
         return dict(self.products.tables)
 
-    def visit(self, group: str, sweep: int) -> bool:
-        """Match one group with all others held; accept it only if the objective rises."""
-        old = self.products.tables[group]
-        gains = self.products.gains((group,))
-        new = assign(gains).cpu()
-        self._settled.add(group)
-        if torch.equal(new, old):
-            return False
+    def visit(self, move: Move, sweep: int) -> bool:
+        """Match the groups of one move with all others held; accept it only if the objective rises."""
+        tables = self.products.tables
+        self._settled.add(move)
+        if move.kind != "plain":
+            return self._accept(solve(self.problem, move, self.products.gains, tables), None, move, sweep)
+        gains = self.products.gains((move.name,))
+        new, old = assign(gains).cpu(), tables[move.name]
         rows = torch.arange(len(new), device=gains.device)
         gain = float((gains[rows, new.to(gains.device)].double() - gains[rows, old.to(gains.device)].double()).sum())
-        return self.accept({group: new}, gain, group, sweep)
+        return self._accept({move.name: new}, gain, move, sweep)
 
-    def accept(self, tables: dict[str, Tensor], gain: float, name: str, sweep: int) -> bool:
-        """Move to these orders of some groups if the true objective rises; ``gain`` is what it is thought to rise by."""
-        touched = sorted({p for group in tables for p in self.problem.parts_of[group]})
+    def _accept(self, proposed: dict[str, Tensor], gain: float | None, move: Move, sweep: int) -> bool:
+        """Go to these orders if the true objective rises; ``gain`` is what it rises by in working precision, where known."""
+        before = self.products.tables
+        proposed = {group: table for group, table in proposed.items() if not torch.equal(table, before[group])}
+        if not proposed:
+            return False
+        touched = sorted({p for group in proposed for p in self.problem.parts_of[group]})
         scale = sum(self.problem.parts[p].scale for p in touched)
         twice = any(len({s.key for s in self.problem.parts[p].slots}) < len(self.problem.parts[p].slots) for p in touched)
-        if gain < DOUBTFUL * scale or twice or len(tables) > 1:
-            before = self.products.tables
-            gain = self.problem.value({**before, **tables}, touched) - self.problem.value(before, touched)
+        exact = move.kind == "plain" and not twice
+        if not exact or gain < DOUBTFUL * scale:
+            if exact:
+                gain = self.problem.difference(move.name, proposed[move.name], before)
+            else:
+                gain = self.problem.value({**before, **proposed}, touched) - self.problem.value(before, touched)
             if gain <= ROUNDING * scale:
                 return False
-        self.products.set(tables)
-        self.history.append(Step(sweep, name, gain, time.perf_counter() - self._began))
-        for p in touched:
-            self._settled -= {group for slot in self.problem.parts[p].slots for group in slot.key if group not in tables or twice}
+        self.products.set(proposed)
+        self.history.append(Step(sweep, move.name, gain, time.perf_counter() - self._began))
+        moved = {name for p in touched for slot in self.problem.parts[p].slots for name in slot.key}
+        self._settled = {other for other in self._settled if not moved & set(other.groups) or (other == move and exact)}
         return True
 
     def run(self, seed: int, max_sweeps: int, first: int = 1) -> bool:
-        """Sweep over the groups in random orders until no group can improve; True if that point was reached."""
+        """Sweep over the groups in random orders until no move improves; True if that point was reached."""
         rng = random.Random(seed)
-        groups = [group for group, parts in self.problem.parts_of.items() if parts]
         for sweep in range(first, first + max_sweeps):
-            waiting = [group for group in groups if group not in self._settled]
+            waiting = [move for move in self.moves if move not in self._settled]
             if not waiting:
                 return True
             rng.shuffle(waiting)
-            for group in waiting:
-                if group not in self._settled:
-                    self.visit(group, sweep)
-        return all(group in self._settled for group in groups)
+            for move in waiting:
+                if move not in self._settled:
+                    self.visit(move, sweep)
+        return all(move in self._settled for move in self.moves)

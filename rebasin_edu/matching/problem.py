@@ -49,23 +49,19 @@ class Part:
         taken = [d for dims in sets for d in dims]
         self._order = taken + [d for d in range(len(piece.leaves)) if d not in taken]
         self._shape = (*(slot.size for slot in self.slots), -1)
-        self._piece = piece
+        self.piece = piece
         self.a, self.b = self.cut(a), self.cut(b)
+        self.whole = piece.view(a), piece.view(b)  # a dimension for each leaf
 
     def cut(self, tensor: Tensor) -> Tensor:
         """This part of a tensor of the network, shape ``(slot sizes …, rest)``; a view where that is possible."""
-        view = self._piece.view(tensor)
+        view = self.piece.view(tensor)
         return view.permute(self._order).reshape(self._shape) if view.ndim else view.reshape(1)
 
     @cached_property
     def scale(self) -> float:
         """``‖a‖ ‖b‖``: no permutation's inner product is larger."""
         return float(torch.linalg.vector_norm(self.a) * torch.linalg.vector_norm(self.b))
-
-    @cached_property
-    def nested(self) -> tuple[bool, ...]:
-        """For each slot, whether several groups share their ruler's dimension in it (grouped convolutions)."""
-        return tuple(len(slot.key) > 2 for slot in self.slots)
 
 
 class Problem:
@@ -141,6 +137,28 @@ class Problem:
                     b = b.index_select(dim, other)
                 total += float(torch.dot(a.double().flatten(), b.double().flatten()))
         return total
+
+    def difference(self, group: str, new: Tensor, tables: Mapping[str, Tensor]) -> float:
+        """How much the objective rises when one group's order becomes ``new``, in float64, from the units that move alone."""
+        old = tables[group]
+        rows = (new != old).nonzero().squeeze(1).to(self.device)
+        total = 0.0
+        for p, s in self.places[(group,)]:
+            part = self.parts[p]
+            a = part.a.index_select(s, rows)
+            for sign, order in ((1, new), (-1, old)):
+                b = part.b.index_select(s, order.to(self.device)[rows])
+                for t, slot in enumerate(part.slots):
+                    if t != s:
+                        b = b.index_select(t, self.index(slot.key, tables))
+                total += sign * _dot(a, b)
+        return total
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    """Inner product in float64, a cache-sized chunk at a time."""
+    rows = max(1, CHUNK // max(1, a[0].numel()))
+    return sum(float(torch.dot(x.double().flatten(), y.double().flatten())) for x, y in zip(a.split(rows), b.split(rows)))
 
 
 def _slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..symmetry import Permutation, PermutationSpec, Weights
-from .descent import Descent
 from .problem import Problem
 from .result import Matching, MatchingInterrupted
+from .starts import begin
 
 
 def weight_matching(
@@ -17,7 +17,7 @@ def weight_matching(
     a: Weights,
     b: Weights,
     *,
-    start: str | Permutation = "identity",
+    start: str | Permutation = "outward",
     restarts: int = 1,
     seed: int = 0,
     max_sweeps: int = 100,
@@ -31,7 +31,10 @@ def weight_matching(
     Args:
         spec: the symmetries of the architecture.
         a, b: modules or state dicts of it, floating tensors of equal shapes, on one device; neither is changed.
-        start: where the descent begins: ``"identity"``, or a permutation of your own.
+        start: where the descent begins. ``"outward"``: each group once, from the network's fixed ends on, by what is known
+            already (fast, and the best on most pairs); ``"barycentre"``: Frank-Wolfe on all groups at once (slower; the best
+            where the two networks share little); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer,
+            or out of it, count more; ``"identity"`` (the paper's); ``"random"``; or a permutation of your own.
         restarts: keep the best of this many random orders of the groups.
         seed: of the first order; the others follow from it.
         max_sweeps: at most this many sweeps over the groups.
@@ -53,8 +56,7 @@ def weight_matching(
     best, scores = None, []
     try:
         for attempt in range(restarts):
-            tables = dict(start if isinstance(start, Permutation) else spec.identity())
-            descent = Descent(problem, tables)
+            descent = begin(problem, start, seed + attempt)
             converged = descent.run(seed + attempt, max_sweeps)
             permutation = Permutation(descent.tables, spec.rulers)
             objective = problem.value(descent.tables)

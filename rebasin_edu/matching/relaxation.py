@@ -1,0 +1,152 @@
+"""Frank-Wolfe over doubly stochastic matrices: all groups at once, from the point where nothing is decided yet.
+
+The objective is a polynomial of second degree in the matrices, so its gradient is linear in them, and each step moves towards a
+vertex, which is a permutation. Hence the gradient at the new point is a mean of the old gradient and the vertex's own, whose
+products are those of plain weight matching; no product with a dense matrix is ever formed. Along a step the objective is a
+parabola, known from what is at hand: the line search is exact and free.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from .assignment import assign
+from .families import Move, moves, solve
+from .problem import Key, Problem, Slot
+from .products import Products
+from .result import Step
+
+
+class Relaxation:
+    """Doubly stochastic matrices of all groups, improved together.
+
+    Parameters in which more than two groups meet, or a grouped convolution's own weights, are not of second degree: they are
+    left out here and counted in the descent that follows. Groups with more than one level of rulers stay where they are.
+
+    Args:
+        problem: the two networks.
+        tables: where to begin: ``None`` for the barycentre (all entries of a matrix equal), or a permutation.
+
+    Attributes:
+        matrices: key → ``(n, n)``; row ``i`` says which units of B are matched with unit ``i`` of A, and how much.
+        value: the objective there (of the parts that are counted).
+        history: one ``Step`` a step, of the group ``"all"``.
+        converged: the last step could not gain.
+    """
+
+    def __init__(self, problem: Problem, tables: Mapping[str, Tensor] | None = None):
+        self.problem = problem
+        self.moves = [m for m in moves(problem.spec) if _relaxable(problem, m) and any(problem.parts_of[g] for g in m.groups)]
+        self.keys = {key: move for move in self.moves for key in problem.keys if key in _keys(problem, move)}
+        self.left_out = [
+            p for p, part in enumerate(problem.parts) if len(part.slots) > 2 or any(s.key not in self.keys for s in part.slots)
+        ]
+        start = dict(problem.spec.identity()) if tables is None else dict(tables)
+        self.products = Products(problem, start, without=self.left_out)
+        self.fixed = {key: self.products.fixed(key) for key in self.keys}
+        if tables is None:
+            self.matrices = {key: self._barycentre(key) for key in self.keys}
+            self.gradient = self._gradient_at_barycentre()
+        else:
+            self.gradient = {key: self.products.gains(key).clone() for key in self.keys}
+            self.matrices = {key: torch.eye(n, dtype=problem.dtype, device=problem.device)[problem.index(key, start)]
+                             for key, n in problem.keys.items() if key in self.keys}  # fmt: skip
+        self.linear = sum(_inner(self.fixed[key], self.matrices[key]) for key in self.keys)
+        self.value = (self.linear + sum(_inner(self.gradient[key], self.matrices[key]) for key in self.keys)) / 2
+        self.history: list[Step] = []
+        self.converged = False
+        self._began = time.perf_counter()
+
+    def run(self, max_steps: int, tolerance: float) -> None:
+        """Steps until one could gain no more than ``tolerance`` of the objective's bound ``‖a‖ ‖b‖``."""
+        for _ in range(max_steps):
+            self.converged = not self.step(tolerance)
+            if self.converged:
+                return
+
+    def step(self, tolerance: float) -> bool:
+        """Move towards the best vertex as far as the objective rises; False if it cannot."""
+        vertex = self.vertex(self.gradient)
+        index = {key: self.problem.index(key, vertex) for key in self.keys}
+        slope = sum(_at(self.gradient[key], index[key]) for key in self.keys) - (2 * self.value - self.linear)
+        if slope <= tolerance * self.problem.scale:
+            return False
+        self.products.set(vertex)
+        gains = {key: self.products.gains(key) for key in self.keys}
+        linear = sum(_at(self.fixed[key], index[key]) for key in self.keys)
+        value = (linear + sum(_at(gains[key], index[key]) for key in self.keys)) / 2
+        bend = value - self.value - slope
+        t = 1.0 if bend >= 0 else min(1.0, -slope / (2 * bend))
+        for key in self.keys:
+            self.matrices[key].mul_(1 - t)
+            self.matrices[key][torch.arange(len(index[key]), device=index[key].device), index[key]] += t
+            self.gradient[key].mul_(1 - t).add_(gains[key], alpha=t)
+        self.linear += t * (linear - self.linear)
+        gain = t * slope + t * t * bend
+        self.value += gain
+        self.history.append(Step(len(self.history) + 1, "all", gain, time.perf_counter() - self._began))
+        return True
+
+    def vertex(self, gains: Mapping[Key, Tensor]) -> dict[str, Tensor]:
+        """The permutation with the largest inner product with these matrices (the present one of groups not relaxed)."""
+        tables = dict(self.products.tables)
+        for move in self.moves:
+            if move.kind == "rows":  # fixed rulers: the diagonal blocks
+                (key,) = _keys(self.problem, move)
+                shape = self.problem.spec.shapes[move.name]
+                flat = gains[key].reshape(-1, shape[-1], gains[key].shape[0] // shape[-1], shape[-1])
+                blocks = torch.diagonal(flat, dim1=0, dim2=2).movedim(-1, 0)
+                tables[move.name] = assign(blocks).cpu().reshape(shape)
+            else:
+                tables.update(solve(self.problem, move, gains.__getitem__, tables, beside=False))
+        return tables
+
+    def _barycentre(self, key: Key) -> Tensor:
+        leaves = [self.problem.spec.leaves[name] for name in key]
+        kinds = {"dtype": self.problem.dtype, "device": self.problem.device}
+        return reduce(torch.kron, (torch.eye(x.size, **kinds) if x.fixed else torch.full((x.size,) * 2, 1 / x.size, **kinds)
+                                   for x in leaves))  # fmt: skip
+
+    def _gradient_at_barycentre(self) -> dict[Key, Tensor]:
+        gradient = {key: gains.clone() for key, gains in self.fixed.items()}
+        for part in (part for p, part in enumerate(self.problem.parts) if p not in self.left_out):
+            for own, other in ((0, 1), (1, 0)) if len(part.slots) == 2 else ():
+                a, b = (self._summed(x, other, part.slots[other]) for x in (part.a, part.b))  # (own, fixed rulers and rest)
+                free = part.slots[other].size * a.shape[1]
+                gradient[part.slots[own].key].addmm_(a, b.T, alpha=part.a[0, 0].numel() / free)
+        return gradient
+
+    def _summed(self, x: Tensor, dim: int, slot: Slot) -> Tensor:
+        """Sums over the units of a slot that may trade places."""
+        x = x.movedim(dim, 0).reshape(*slot.sizes, x.shape[1 - dim], -1)
+        free = [k for k, name in enumerate(slot.key) if not self.problem.spec.leaves[name].fixed]
+        return x.sum(free).movedim(-2, 0).reshape(x.shape[-2], -1)
+
+
+def _relaxable(problem: Problem, move: Move) -> bool:
+    rulers = problem.spec.rulers.get(move.name, ())
+    return move.kind != "rows" or (bool(rulers) and len(_keys(problem, move)) == 1 and not any(
+        ruler in problem.spec.groups for ruler in rulers
+    ))  # fmt: skip
+
+
+def _keys(problem: Problem, move: Move) -> list[Key]:
+    """The keys whose matrices a move decides."""
+    if move.kind == "plain":
+        return [(move.name,)]
+    if move.kind == "family":
+        return [(move.name,), *((move.name, fibre) for fibre in move.groups[1:])]
+    return [key for key in problem.keys if move.name in key and set(key) == {move.name, *problem.spec.rulers.get(move.name, ())}]
+
+
+def _inner(x: Tensor, y: Tensor) -> float:
+    return float((x * y).sum(dtype=torch.float64))
+
+
+def _at(gains: Tensor, index: Tensor) -> float:
+    return float(gains[torch.arange(len(index), device=index.device), index].sum(dtype=torch.float64))
