@@ -13,9 +13,27 @@ from .lab import (
     load_run,
     train,
 )
-from .landscape import Barrier, Curve, evaluate, lerp, linear_path, mean, slerp
-from .matching import Matching, weight_matching
+from .landscape import (
+    Barrier,
+    Curve,
+    Plane,
+    closed_form,
+    diagnose,
+    evaluate,
+    lerp,
+    linear_path,
+    loss_plane,
+    mean,
+    repair,
+    slerp,
+)
+from .matching import Matching, assign, weight_matching
+from .show.assignments import draw_assignments, draw_recovery
+from .show.barriers import draw_barriers
+from .show.dial import draw_collapse, draw_deviations, draw_dial
 from .show.figures import draw_curves
+from .show.grids import frames_grid
+from .show.plane import draw_plane
 from .show.sliders import explore, frames, live, png, sweep
 from .show.units import draw_network, draw_rainbow
 from .symmetry import Permutation, PermutationError, PermutationSpec, SpecMismatch
@@ -31,24 +49,38 @@ __all__ = [
     "Permutation",
     "PermutationError",
     "PermutationSpec",
+    "Plane",
     "Recipe",
     "ResNet20",
     "SpecMismatch",
     "Split",
+    "assign",
+    "closed_form",
+    "diagnose",
+    "draw_assignments",
+    "draw_barriers",
+    "draw_collapse",
     "draw_curves",
+    "draw_deviations",
+    "draw_dial",
     "draw_network",
+    "draw_plane",
     "draw_rainbow",
+    "draw_recovery",
     "evaluate",
     "explore",
     "frames",
+    "frames_grid",
     "lerp",
     "linear_path",
     "live",
     "load_data",
     "load_or_train",
     "load_run",
+    "loss_plane",
     "mean",
     "png",
+    "repair",
     "slerp",
     "sweep",
     "train",
