@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -91,8 +92,8 @@ class Curve:
         """
         a, b = self[0.0], self[1.0]
         return Barrier(
-            max(self.loss[k] for k in self._inside) - (a.loss + b.loss) / 2,
-            (a.accuracy + b.accuracy) / 2 - min(self.accuracy[k] for k in self._inside),
+            _worst(self.loss[k] - (a.loss + b.loss) / 2 for k in self._inside),
+            _worst((a.accuracy + b.accuracy) / 2 - self.accuracy[k] for k in self._inside),
         )
 
     @property
@@ -104,8 +105,8 @@ class Curve:
         """
         a, b = self[0.0], self[1.0]
         return Barrier(
-            max(self.loss[k] - a.loss - self.alphas[k] * (b.loss - a.loss) for k in self._inside),
-            max(a.accuracy + self.alphas[k] * (b.accuracy - a.accuracy) - self.accuracy[k] for k in self._inside),
+            _worst(self.loss[k] - a.loss - self.alphas[k] * (b.loss - a.loss) for k in self._inside),
+            _worst(a.accuracy + self.alphas[k] * (b.accuracy - a.accuracy) - self.accuracy[k] for k in self._inside),
         )
 
     @property
@@ -206,12 +207,17 @@ def linear_path(
     return Curve(alphas, loss, accuracy, ece, samples[0], label, data_name, path, dict(meta or {}), bins)
 
 
+def _worst(heights: Iterable[float]) -> float:
+    heights = list(heights)
+    return math.nan if any(math.isnan(height) for height in heights) else max(heights)
+
+
 def _alphas(alphas: int | Sequence[float]) -> tuple[float, ...]:
     if isinstance(alphas, int):
         if alphas < 2:
             raise CurveError(f"alphas={alphas}: a path needs at least its two ends")
         return tuple(k / (alphas - 1) for k in range(alphas))
     alphas = tuple(float(alpha) for alpha in alphas)
-    if not alphas or any(alpha != alpha or abs(alpha) == float("inf") for alpha in alphas):
+    if not alphas or not all(map(math.isfinite, alphas)):
         raise CurveError(f"alphas={alphas}: at least one finite number is needed")
     return alphas
