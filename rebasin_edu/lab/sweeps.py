@@ -2,6 +2,16 @@
 
 Each recipe's result is one JSON file, written when that recipe is done; what exists is not run again, so a sweep that
 was stopped is simply started again. A worker that dies costs only the recipe it was at, which is tried again.
+
+A laptop, machines reached by SSH, and a Slurm queue differ in one line::
+
+    sweep(recipes)                                                        # a process a core, here
+    client = Client(SSHCluster(["head", "node1", "node2"]))               # from distributed (extra "cluster")
+    client = Client(SLURMCluster(cores=4, memory="16GB", n_workers=20))   # from dask_jobqueue
+    sweep(recipes, client.get_executor())
+
+The result files are written here, by the process that calls ``sweep``; the workers need the package, the data
+(``REBASIN_EDU_DATA``) and nothing else in common.
 """
 
 from __future__ import annotations
