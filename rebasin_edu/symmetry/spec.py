@@ -10,7 +10,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from .axes import Concat, Leaf, Piece, Product, Term, Woven, leaves, pieces
+from .axes import Leaf, Piece, Term, leaves, pieces
 from .permutation import Permutation
 
 Weights = nn.Module | Mapping[str, Tensor]
@@ -180,47 +180,11 @@ class PermutationSpec:
         Raises:
             SpecMismatch: a name that the weights do not have, a wrong number of axes, or two sizes for one group.
         """
-        state = as_state(weights)
+        from .by_hand import terms
+
+        made = terms(axes, as_state(weights))
         if buffers is None:
             buffers = {name for name, _ in weights.named_buffers()} if isinstance(weights, nn.Module) else set()
-        sizes: dict[str, tuple[int, str, int]] = {}  # group → (size, parameter, axis) where it was first seen whole
-        for name, entries in axes.items():
-            if name not in state:
-                near = difflib.get_close_matches(name, state, n=1)
-                raise SpecMismatch(
-                    f"the spec names {name!r}, which the weights do not have" + (f"; did you mean {near[0]!r}?" if near else "")
-                )
-            if len(entries) != state[name].ndim:
-                raise SpecMismatch(
-                    f"{name} has {state[name].ndim} axes {tuple(state[name].shape)}, the spec writes {len(entries)}"
-                )
-            for axis, entry in enumerate(entries):
-                if isinstance(entry, str):
-                    size = state[name].shape[axis]
-                    known, first, at = sizes.setdefault(entry, (size, name, axis))
-                    if known != size:
-                        raise SpecMismatch(_two_sizes(entry, known, f"{first} axis {at}", f"{name} axis {axis}", size))
-
-        def term(entry, size: int, where: str) -> Term:
-            if entry is None or isinstance(entry, int):
-                return Leaf(f"fixed: {where}" + (f" × {entry}" if entry else ""), size, "written as fixed")
-            if isinstance(entry, str):
-                return Leaf(entry, size)
-            if isinstance(entry, (Leaf, Product, Concat, Woven)):
-                return entry
-            parts = [part if isinstance(part, int) else sizes.get(part, (None,))[0] for part in entry]
-            if parts.count(None) == 1 and isinstance(entry, tuple):
-                parts[parts.index(None)] = size // math.prod(part for part in parts if part is not None)
-            whole = (math.prod if isinstance(entry, tuple) else sum)(part for part in parts if part is not None)
-            if None in parts or whole != size:
-                raise SpecMismatch(f"{where} has {size} entries, the spec writes {entry!r} with sizes {parts}")
-            made = tuple(term(part, n, f"{where} part {k}") for k, (part, n) in enumerate(zip(entry, parts)))
-            return Product(made) if isinstance(entry, tuple) else Concat(made)
-
-        made = {
-            name: tuple(term(entry, state[name].shape[axis], f"{name} axis {axis}") for axis, entry in enumerate(entries))
-            for name, entries in axes.items()
-        }
         return cls(made, buffers=frozenset(buffers) & made.keys())
 
     def identity(self) -> Permutation:
@@ -250,7 +214,7 @@ class PermutationSpec:
             for axis, term in enumerate(terms):
                 if shape[axis] != term.size:
                     group = str(term) if any(not leaf.fixed for leaf in leaves(term)) else "a fixed axis"
-                    raise SpecMismatch(_two_sizes(group, term.size, "the spec", f"{name} axis {axis} of the {of}", shape[axis]))
+                    raise SpecMismatch(two_sizes(group, term.size, "the spec", f"{name} axis {axis} of the {of}", shape[axis]))
         return state
 
     def apply(self, weights: Weights, permutation: Permutation) -> dict[str, Tensor]:
@@ -288,8 +252,38 @@ class PermutationSpec:
         """log10 of the number of permutations: the sum over groups of copies × log10(size!)."""
         return sum(group.copies * math.lgamma(group.size + 1) for group in self.groups.values()) / math.log(10)
 
+    def describe(self):
+        """A table of the groups and of what stays where it is and why: text when printed, HTML in a notebook.
+
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
+        >>> print(PermutationSpec.from_model(model, torch.randn(4, 2)).describe())
+        group  units  orders  log10  where it occurs
+        ────────────────────────────────────────────
+        0      5      1       2.1    0.weight axis 0, 0.bias axis 0, 2.weight axis 1
+        <BLANKLINE>
+        1 group in 3 of 4 tensors: 10^2.1 networks that compute the same function
+        <BLANKLINE>
+        stays where it is:
+          units 0-1 of 0.weight axis 1: belong to the model's input
+          units 0-2 of 2: belong to the model's output
+        """
+        from .describe import describe
+
+        return describe(self)
+
+    def _repr_html_(self) -> str:
+        return self.describe()._repr_html_()
+
     def check(
-        self, model: nn.Module, inputs: object, *, kwargs: dict | None = None, seeds: int = 2, tolerance: float = 1e-9
+        self,
+        model: nn.Module,
+        inputs: object,
+        *,
+        kwargs: dict | None = None,
+        seeds: int = 2,
+        tolerance: float = 1e-9,
+        outputs: Callable | str | int | None = None,
     ) -> float:
         """Prove the spec on the model itself: random permutations of every group, same outputs in float64.
 
@@ -301,7 +295,7 @@ class PermutationSpec:
         """
         from .proof import prove
 
-        return prove(self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance)
+        return prove(self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance, outputs=outputs)
 
     def __repr__(self) -> str:
         return (
@@ -309,5 +303,6 @@ class PermutationSpec:
         )
 
 
-def _two_sizes(group: str, size: int, first: str, second: str, other: int) -> str:
+def two_sizes(group: str, size: int, first: str, second: str, other: int) -> str:
+    """The sentence for a group whose size differs from one place to another."""
     return f"group {group!r} has {size} units in {first}, but {second} has {other}: do the widths differ?"
