@@ -101,7 +101,9 @@ def main() -> None:
 
     test = load_data("mnist").test
     a, b = (load_or_train(Recipe(seed=seed)) for seed in (0, 1))
-    a, b = ({name: x.detach().clone() for name, x in getattr(each, "state_dict", lambda each=each: each)().items()} for each in (a, b))
+    a, b = (
+        {name: x.detach().clone() for name, x in getattr(each, "state_dict", lambda each=each: each)().items()} for each in (a, b)
+    )
     model = MLP(seed=0)
 
     unpacked(folder := os.environ.get("REBASIN_EDU_DATA", "data"))
@@ -119,7 +121,9 @@ def main() -> None:
             times[name].append(seconds)
     reference = found["linear_path"]
     median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
-    print(f"{len(test.targets)} images, 25 alphas, {options.threads} thread(s), torch {torch.__version__}, {options.repeats} repeats")
+    print(
+        f"{len(test.targets)} images, 25 alphas, {options.threads} threads, torch {torch.__version__}, {options.repeats} repeats"
+    )
     print(f"{'way':22s}{'user s':>9s}{'wall s':>9s}{'× user':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}")
     for name, (user, wall) in median.items():
         loss, accuracy = (max(abs(x - y) for x, y in zip(found[name][i], reference[i])) for i in (0, 1))
