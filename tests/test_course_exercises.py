@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rebasin_edu.course.check import NotYet, UnknownExercise, check, load
+from rebasin_edu.matching import assign
 
 
 def mix(a, b, alpha):
@@ -20,6 +21,25 @@ def mix_in_place(a, b, alpha):
 
 def reorder(w1, b1, w2, order):
     return w1[order], b1[order], w2[:, order]
+
+
+def coordinates(a, b, c):
+    first, second = b - a, c - a
+    along = second @ first / (first @ first)
+    return along.item(), ((second - along * first).norm() / first.norm()).item()
+
+
+def deviation(x, y, alpha):
+    return ((1 - alpha) * x + alpha * y).std(correction=0)
+
+
+def similarity(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return (x / x.norm(dim=0).clamp_min(1e-12)).T @ (y / y.norm(dim=0).clamp_min(1e-12))
+
+
+def unshuffle(x, y):
+    return y[:, assign(similarity(x, y))]
 
 
 # exercise → (right answer, wrong answers with a word of what each message must say)
@@ -48,6 +68,64 @@ ANSWERS = {
         ],
     ),
     "01-3": (315.94, [(374.9, "change layers"), (157.97, "one layer"), (727.5, "natural"), (0, "lgamma")]),
+    "02-1": (
+        (0.6, 0.65, 0.4),
+        [
+            ((0.7, 0.65, 0.4), "one of them"),
+            ((0.9, 0.65, 0.4), "largest of the five"),
+            ((0.6, 0.4, 0.4), "not only at the middle"),
+            ((0.6, 0.6, 0.4), "straight line's value"),
+            ((0.6, 0.65, 0.7), "still to be taken off"),
+            ((0.6, 0.65, 0.5), "less the mean"),
+            (0.6, "three numbers"),
+        ],
+    ),
+    "02-2": (0.3, [(0.7, "what is left"), (1 - 0.7**0.5, "its square"), (0.5, "unrelated"), (0.4, "1/4")]),
+    "02-3": (
+        coordinates,
+        [
+            (lambda a, b, c: ((c - a) @ (b - a) / (b - a).norm(), 0.5), "unit is"),
+            (lambda a, b, c: (coordinates(a, b, c)[0], ((c - a).norm() / (b - a).norm()).item()), "left of c - a"),
+            (lambda a, b, c: coordinates(0 * a, b, c), r"\(0.25, 0.5\)"),
+            (lambda a, b, c: 0.25, "a pair"),
+            ((0.25, 0.5), "function itself"),
+        ],
+    ),
+    "02-4": (
+        deviation,
+        [
+            (lambda x, y, alpha: deviation(y, x, alpha), "share of y"),
+            (lambda x, y, al: (1 - al) * x.std(correction=0) + al * y.std(correction=0), "mean of the deviations"),
+            (lambda x, y, al: deviation(x, y, al) ** 2, "square root"),
+            (lambda x, y, al: (((1 - al) * x.std(correction=0)) ** 2 + (al * y.std(correction=0)) ** 2) ** 0.5, "unrelated"),
+            (lambda x, y, al: 0.0, "should be"),
+            (1.0, "function itself"),
+        ],
+    ),
+    "03-1": ([1, 0, 2], [([0, 2, 1], "greedy"), ([0, 0, 2], "once"), ([0, 1, 2], "in place"), ([2, 1, 0], "19")]),
+    "03-2": (
+        similarity,
+        [
+            (lambda x, y: x.T @ y, "raw products"),
+            (lambda x, y: similarity(x, y).T, "turned over"),
+            (lambda x, y: torch.corrcoef(torch.cat([x, y], 1).T)[:3, 3:], "divides by zero"),
+            (lambda x, y: (x - x.mean(0)).T @ (y - y.mean(0)), "never above 1"),
+            (lambda x, y: similarity(x, y) / 2, "its own length"),
+            (lambda x, y: 1.0, "a table"),
+            (torch.eye(3), "function itself"),
+        ],
+    ),
+    "03-3": (
+        unshuffle,
+        [
+            (lambda x, y: y[:, assign(similarity(y, x))], "inverse"),
+            (lambda x, y: assign(similarity(x, y)), "not the order itself"),
+            (lambda x, y: y, "where they stood"),
+            (lambda x, y: y[:, assign(-similarity(x, y))], "maximises"),
+            (lambda x, y: y.mul_(2), "was changed"),
+            (3, "function itself"),
+        ],
+    ),
 }
 
 

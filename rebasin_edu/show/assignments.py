@@ -13,7 +13,7 @@ from .palette import MATCHED, OTHERS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LARGEST = 12  # up to this many units the numbers are written into the squares
+LARGEST = 10  # up to this many units the numbers are written into the squares
 
 
 def draw_assignments(
@@ -35,13 +35,15 @@ def draw_assignments(
     for panel, (name, matrix) in zip(axes[0], matrices.items()):
         matrix = np.asarray(matrix, dtype=float)
         small = len(matrix) <= LARGEST
-        panel.imshow(matrix, cmap="Greys", aspect="equal", interpolation="nearest")
-        middle = 0.5 * (matrix.min() + matrix.max())
-        if small and matrix.shape[0] <= 8:
+        low, high = float(matrix.min()), float(matrix.max())
+        panel.imshow(matrix, cmap="Greys", aspect="equal", interpolation="nearest", vmin=low, vmax=high + 0.35 * (high - low))
+        if small:
             for row, column in np.ndindex(*matrix.shape):
-                shade = "white" if matrix[row, column] > middle else "0.25"
-                number = f"{matrix[row, column]:.2f}" if abs(matrix).max() < 2 else f"{matrix[row, column]:.0f}"
-                panel.annotate(number, (column, row), ha="center", va="center", fontsize=8, color=shade, zorder=3)
+                value = matrix[row, column]
+                shade = "white" if value > low + 0.75 * (high - low) else "0.2"
+                number = f"{value:.0f}" if max(-low, high) >= 2 else f"{value:.1f}".replace("-0.0", "0.0")
+                size = 14 if len(matrix) < 5 else 8
+                panel.annotate(number, (column, row), ha="center", va="center", fontsize=size, color=shade, zorder=3)
         if chosen and name in chosen:
             for row, column in enumerate(chosen[name]):
                 panel.add_patch(_square(int(column), row, small))
@@ -57,8 +59,9 @@ def draw_assignments(
 def _square(column: int, row: int, small: bool):
     from matplotlib.patches import Rectangle
 
-    width = 2.4 if small else 0.8
-    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MATCHED, linewidth=width, zorder=4)
+    gap, width = (0.07, 3) if small else (0, 0.8)
+    corner = (column - 0.5 + gap, row - 0.5 + gap)
+    return Rectangle(corner, 1 - 2 * gap, 1 - 2 * gap, fill=False, edgecolor=MATCHED, linewidth=width, zorder=4)
 
 
 def draw_recovery(

@@ -37,22 +37,22 @@ def draw_barriers(curve: Curve, *, name: str = "matched", title: str = "") -> Fi
     panel.axhline(ends, color="0.35", linewidth=1, linestyle="--", zorder=1)
     panel.plot([0, 1], [start, stop], color="0.35", linewidth=1, linestyle=":", zorder=1)
     top, above = int(loss.argmax()), int((loss - line).argmax())
-    spread = 0.035 if abs(alphas[top] - alphas[above]) < 0.06 else 0.0  # two arrows at one alpha stand side by side
+    spread = 0.015 if abs(alphas[top] - alphas[above]) < 0.03 else 0.0  # two arrows at one alpha stand side by side
     arrows = {
         "paper": (alphas[top] + spread, ends, loss[top], OTHERS[1], "left"),
-        "line": (alphas[above] - spread, line[above], loss[above], OTHERS[0], "right"),
+        "line": (alphas[above] - spread, line[above], loss[above], OTHERS[0], "below"),
         "midpoint": (0.5, ends, float(np.interp(0.5, alphas, loss)), OTHERS[3], "right"),
     }
     for label, (at, low, high, colour, side) in arrows.items():
         arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
         panel.annotate("", (at, high), (at, low), arrowprops=arrow, zorder=4)
         panel.annotate(
-            f"{label} {high - low:+.2f}",
-            (at, 0.5 * (low + high)),
-            (6 if side == "left" else -6, 0),
+            f"{label} {high - low:+.2f}".replace("-", "−"),
+            (at, low if side == "below" else 0.5 * (low + high)),
+            {"left": (6, 0), "right": (-6, 0), "below": (-5, -2)}[side],
             textcoords="offset points",
-            ha=side,
-            va="center",
+            ha="right" if side == "below" else side,
+            va="top" if side == "below" else "center",
             color=colour,
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
