@@ -70,15 +70,16 @@ def rms_norm():
 @kind(2)
 def conv_flatten():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 6), nn.ReLU6(), nn.Linear(6, 3)
-    ), images()
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 6), nn.ReLU6(),
+        nn.Linear(6, 3),
+    ), images()  # fmt: skip
 
 
 @kind(2)
 def conv_1d():
-    return nn.Sequential(nn.Conv1d(3, 4, 3), nn.Mish(), nn.Conv1d(4, 5, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(5, 2)), (
-        torch.randn(2, 3, 9),
-    )
+    return nn.Sequential(
+        nn.Conv1d(3, 4, 3), nn.Mish(), nn.Conv1d(4, 5, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(5, 2)
+    ), (torch.randn(2, 3, 9),)
 
 
 @kind(2)
@@ -91,16 +92,17 @@ def conv_3d():
 @kind(2)
 def conv_transposed():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2), nn.ReLU(), nn.ConvTranspose2d(6, 4, 3, padding=1, groups=2)
-    ), images()
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2), nn.ReLU(),
+        nn.ConvTranspose2d(6, 4, 3, padding=1, groups=2),
+    ), images()  # fmt: skip
 
 
 @kind(5)
 def conv_grouped():
     """The blocks of the grouped convolution, what lies within them before and after, and the rest."""
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.Flatten(), nn.Linear(80, 4), nn.ReLU(),
-        nn.Linear(4, 2),
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.Flatten(),
+        nn.Linear(80, 4), nn.ReLU(), nn.Linear(4, 2),
     ), images()  # fmt: skip
 
 
@@ -128,9 +130,8 @@ def group_norm_of_a_concatenation():
 
 @kind(1)
 def instance_norm():
-    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.InstanceNorm2d(5, affine=True, track_running_stats=True), nn.ReLU(), nn.Conv2d(5, 2, 1)), (
-        images()
-    )
+    norm = nn.InstanceNorm2d(5, affine=True, track_running_stats=True)
+    return nn.Sequential(nn.Conv2d(3, 5, 3), norm, nn.ReLU(), nn.Conv2d(5, 2, 1)), images()
 
 
 @kind(1)
@@ -264,12 +265,18 @@ def attention_from_one_matrix():
 @kind(4)
 def multihead_attention():
     parts = {"into": nn.Linear(6, 8), "attend": nn.MultiheadAttention(8, 2, batch_first=True), "head": nn.Linear(8, 3)}
-    return Lambda(lambda m, x: m.head((y := m.into(x)) + m.attend(y, y, y, need_weights=False)[0]), **parts), (torch.randn(2, 7, 6),)
+
+    def forward(m, x):
+        x = m.into(x)
+        return m.head(x + m.attend(x, x, x, need_weights=False)[0])
+
+    return Lambda(forward, **parts), (torch.randn(2, 7, 6),)
 
 
 @kind(5)
 def encoder_layer():
-    return nn.Sequential(nn.Linear(6, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Linear(8, 3)), (torch.randn(2, 7, 6),)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.Sequential(nn.Linear(6, 8), layer, nn.Linear(8, 3)), (torch.randn(2, 7, 6),)
 
 
 @kind(8)
@@ -281,7 +288,8 @@ def decoder_layer():
 
 @kind(1)
 def rnn():
-    return Lambda(lambda m, x: m.head(m.rnn(x)[0]), rnn=nn.RNN(3, 6, batch_first=True), head=nn.Linear(6, 2)), (torch.randn(2, 5, 3),)
+    parts = {"rnn": nn.RNN(3, 6, batch_first=True), "head": nn.Linear(6, 2)}
+    return Lambda(lambda m, x: m.head(m.rnn(x)[0]), **parts), (torch.randn(2, 5, 3),)
 
 
 @kind(2)
@@ -398,7 +406,9 @@ def rotary():
 
 @kind(2)
 def pixel_shuffle():
-    return nn.Sequential(nn.Conv2d(3, 16, 1), nn.PixelShuffle(2), nn.Conv2d(4, 5, 1), nn.PixelUnshuffle(2), nn.Conv2d(20, 2, 1)), images()
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 1), nn.PixelShuffle(2), nn.Conv2d(4, 5, 1), nn.PixelUnshuffle(2), nn.Conv2d(20, 2, 1)
+    ), images()
 
 
 @kind(1)

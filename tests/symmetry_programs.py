@@ -166,7 +166,8 @@ def norm(p, rng, widths, i):
 @operation
 def channel_norm(p, rng, widths, i):
     at = len(p.parts)
-    p.part(rng.choice((lambda n: nn.GroupNorm(_heads(rng, n), n), nn.BatchNorm1d, lambda n: nn.InstanceNorm1d(n, affine=True)))(widths[i]))
+    n, which = widths[i], rng.randrange(3)
+    p.part((nn.GroupNorm(_heads(rng, n), n), nn.BatchNorm1d(n), nn.InstanceNorm1d(n, affine=True))[which])
     return lambda m, pool: m.parts[at](pool[i].mT).mT, widths[i]
 
 
