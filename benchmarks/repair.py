@@ -4,7 +4,8 @@
     python benchmarks/repair.py '{"model": "resnet20", "norm": "batch", …}' --alphas 3 --samples 5000
 
 Without BatchNorm: REPAIR at every alpha. With it: re-estimation, held against one full pass of all samples as torch takes it
-itself. Barriers are the paper's (the worst alpha against the mean of the ends), on the test set; statistics come from training images.
+itself. Barriers are the paper's (the worst alpha against the mean of the ends), on the test set; statistics come from
+training images.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from .interpolate import State, combine
 from .openings import Ends, Openings
 from .running import call, evaluating, home, logits_of, replaced, untied
 
+TOGETHER = 2**18  # logits that are counted together
 BUDGET = 256 * 2**20  # bytes of first-layer outputs and loaded batches held at a time
 
 
@@ -76,14 +77,17 @@ def scores(
                 done = _stacked(model, kept, coefficients, summed, chunk, ends, tally, size, advance)
                 batched, rows = done > 0, iter(range(done, len(coefficients)))
             for k in rows:
-                made = summed(k)
+                made, waiting = summed(k), []
                 for index, (inputs, targets) in enumerate(chunk):
                     with replaced(ends.forwards(index, coefficients[k])):
                         logits = call(model, made, inputs)
                     if k == 0:
                         check_targets(logits, targets)
-                    tally.add(logits.unsqueeze(0), targets, k)
+                    waiting.append((logits, targets))
                     advance(len(targets))
+                    if len(waiting) * logits.numel() > TOGETHER or index + 1 == len(chunk):
+                        tally.add(torch.cat([each for each, _ in waiting])[None], torch.cat([each for _, each in waiting]), k)
+                        waiting = []
     return tally.scores()
 
 
