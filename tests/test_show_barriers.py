@@ -8,7 +8,7 @@ from rebasin_edu.landscape import Curve
 from rebasin_edu.show.barriers import draw_barriers
 
 
-@pytest.mark.parametrize("losses", [(0.1, 0.92, 0.7, 0.5, 0.4), (0.1, 0.1, 0.2, 1.0, 0.9), (0.5, 0.3, 0.2, 0.3, 0.5)])
+@pytest.mark.parametrize("losses", [(0.1, 0.9, 0.7, 0.6, 0.5), (0.1, 0.1, 0.2, 1.0, 0.9), (0.5, 0.3, 0.2, 0.3, 0.5)])
 def test_labels_are_the_curves_barriers(losses):
     alphas = (0.0, 0.25, 0.5, 0.75, 1.0)
     curve = Curve(alphas, losses, losses, losses)
