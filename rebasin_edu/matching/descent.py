@@ -26,19 +26,29 @@ class Descent:
         problem: the two networks.
         tables: where to begin.
         products: gain matrices at hand, if a start has made some.
+        began: ``time.perf_counter()`` when its start was begun.
 
     Attributes:
+        began_at: the objective there.
         history: one ``Step`` for each accepted change.
     """
 
-    def __init__(self, problem: Problem, tables: Mapping[str, Tensor], products: Products | None = None):
+    def __init__(
+        self, problem: Problem, tables: Mapping[str, Tensor], products: Products | None = None, began: float | None = None
+    ):
         self.problem = problem
         self.products = products or Products(problem, tables)
         self.products.set(tables)
         self.history: list[Step] = []
         self.moves = [move for move in moves(problem.spec) if any(problem.parts_of[group] for group in move.groups)]
-        self._began = time.perf_counter()
+        self.began_at = problem.value(tables)
+        self._began = time.perf_counter() if began is None else began
         self._settled: set[Move] = set()  # those whose neighbours have not moved since they were made
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.perf_counter() - self._began
 
     @property
     def tables(self) -> dict[str, Tensor]:
@@ -75,7 +85,7 @@ class Descent:
             if gain <= ROUNDING * scale:
                 return False
         self.products.set(proposed)
-        self.history.append(Step(sweep, move.name, gain, time.perf_counter() - self._began))
+        self.history.append(Step(sweep, move.name, gain, self.seconds))
         moved = {name for p in touched for slot in self.problem.parts[p].slots for name in slot.key}
         self._settled = {other for other in self._settled if not moved & set(other.groups) or (other == move and exact)}
         return True

@@ -6,8 +6,9 @@ assignment: for every pair (head of A, head of B) the best order of the units, t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +16,15 @@ from torch import Tensor
 from ..symmetry import Permutation, PermutationSpec
 from .assignment import assign
 from .problem import Key, Part, Problem
+
+
+class Keyed(Protocol):
+    """What ``vertex`` needs of a problem."""
+
+    spec: PermutationSpec
+    keys: Mapping[Key, int]
+    dtype: torch.dtype
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,40 @@ def solve(
     if move.kind == "family":
         return _match_family(problem, move, gains, tables, beside)
     return follow(problem, move.name, assign(row_gains(problem, move.name, tables)).cpu(), tables)
+
+
+def vertex(problem: Keyed, parts: Iterable[Move], gains: Mapping[Key, Tensor], tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The orders that have the largest sum of gains, where each key's gains depend on no other order.
+
+    Args:
+        gains: for each key that ``keys_of`` names for these moves.
+        tables: the present orders, which groups without a move keep.
+    """
+    tables = dict(tables)
+    for move in parts:
+        if move.kind == "rows":  # fixed rulers stay where they are: only the diagonal blocks count
+            (key,) = keys_of(problem, move)
+            shape = problem.spec.shapes[move.name]
+            blocks = gains[key].reshape(-1, shape[-1], gains[key].shape[0] // shape[-1], shape[-1])
+            tables[move.name] = assign(torch.diagonal(blocks, dim1=0, dim2=2).movedim(-1, 0)).cpu().reshape(shape)
+        else:
+            tables.update(solve(problem, move, gains.__getitem__, tables, beside=False))
+    return tables
+
+
+def keys_of(problem: Keyed, move: Move) -> list[Key]:
+    """The keys whose gains decide a move, those that the problem has."""
+    if move.kind == "plain":
+        keys = [(move.name,)]
+    elif move.kind == "family":
+        keys = [(move.name,), *((move.name, fibre) for fibre in move.groups[1:])]
+    else:
+        rulers = problem.spec.rulers.get(move.name, ())
+        if not rulers or any(ruler in problem.spec.groups for ruler in rulers):
+            return []
+        keys = [key for key in problem.keys if key[-1] == move.name and set(key) == {move.name, *rulers}]
+        keys = keys if len(keys) == 1 else []
+    return [key for key in keys if key in problem.keys]
 
 
 def _match_family(

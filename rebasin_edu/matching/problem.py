@@ -41,7 +41,7 @@ class Part:
 
     def __init__(self, piece: Piece, spec: PermutationSpec, a: Tensor, b: Tensor):
         self.name = piece.parameter
-        sets = _slot_dims(piece, spec)
+        sets = slot_dims(piece, spec)
         self.slots = tuple(
             Slot(tuple(piece.leaves[d].name for d in dims), tuple(piece.leaves[d].size for d in dims), piece.axes[dims[0]] == 0)
             for dims in sets
@@ -112,18 +112,7 @@ class Problem:
 
     def index(self, key: Key, tables: Mapping[str, Tensor]) -> Tensor:
         """For each new position along a slot with this key, the old position: ``(slot size,)``, long, on the device."""
-        if len(key) == 1:
-            return tables[key[0]].to(self.device)
-        sizes = [self.spec.leaves[name].size for name in key]
-        flat = torch.zeros(sizes, dtype=torch.long)
-        for dim, name in enumerate(key):
-            table = tables.get(name, torch.arange(sizes[dim]))
-            own = [key.index(ruler) for ruler in self.spec.rulers.get(name, ())] if name in tables else []
-            own.append(dim)
-            order = sorted(range(len(own)), key=lambda k, own=own: own[k])
-            shape = [sizes[d] if d in own else 1 for d in range(len(key))]
-            flat = flat + table.permute(order).reshape(shape) * math.prod(sizes[dim + 1 :])
-        return flat.reshape(-1).to(self.device)
+        return flat_index(self.spec, key, tables).to(self.device)
 
     def value(self, tables: Mapping[str, Tensor], parts: list[int] | None = None) -> float:
         """``⟨a, permutation(b)⟩`` in float64, over all parts or the given ones."""
@@ -155,13 +144,29 @@ class Problem:
         return total
 
 
+def flat_index(spec: PermutationSpec, key: Key, tables: Mapping[str, Tensor]) -> Tensor:
+    """The order of the units of a slot, flattened with its first leaf outermost: new position → old position."""
+    if len(key) == 1:
+        return tables[key[0]]
+    sizes = [spec.leaves[name].size for name in key]
+    flat = torch.zeros(sizes, dtype=torch.long)
+    for dim, name in enumerate(key):
+        table = tables.get(name, torch.arange(sizes[dim]))
+        own = [key.index(ruler) for ruler in spec.rulers.get(name, ())] if name in tables else []
+        own.append(dim)
+        order = sorted(range(len(own)), key=lambda k, own=own: own[k])
+        shape = [sizes[d] if d in own else 1 for d in range(len(key))]
+        flat = flat + table.permute(order).reshape(shape) * math.prod(sizes[dim + 1 :])
+    return flat.reshape(-1)
+
+
 def _dot(a: Tensor, b: Tensor) -> float:
     """Inner product in float64, a cache-sized chunk at a time."""
     rows = max(1, CHUNK // max(1, a[0].numel()))
     return sum(float(torch.dot(x.double().flatten(), y.double().flatten())) for x, y in zip(a.split(rows), b.split(rows)))
 
 
-def _slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:
+def slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:
     """The dimensions of the piece's groups, those that a ruler ties together in one list, rulers first."""
     sets: list[set[int]] = []
     for dim, leaf in enumerate(piece.leaves):

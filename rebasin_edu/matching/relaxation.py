@@ -15,8 +15,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from .assignment import assign
-from .families import Move, moves, solve
+from .families import keys_of, moves, vertex
 from .problem import Key, Problem, Slot
 from .products import Products
 from .result import Step
@@ -41,8 +40,8 @@ class Relaxation:
 
     def __init__(self, problem: Problem, tables: Mapping[str, Tensor] | None = None):
         self.problem = problem
-        self.moves = [m for m in moves(problem.spec) if _relaxable(problem, m) and any(problem.parts_of[g] for g in m.groups)]
-        self.keys = {key: move for move in self.moves for key in problem.keys if key in _keys(problem, move)}
+        self.moves = [move for move in moves(problem.spec) if keys_of(problem, move)]
+        self.keys = [key for move in self.moves for key in keys_of(problem, move)]
         self.left_out = [
             p for p, part in enumerate(problem.parts) if len(part.slots) > 2 or any(s.key not in self.keys for s in part.slots)
         ]
@@ -71,12 +70,12 @@ class Relaxation:
 
     def step(self, tolerance: float) -> bool:
         """Move towards the best vertex as far as the objective rises; False if it cannot."""
-        vertex = self.vertex(self.gradient)
-        index = {key: self.problem.index(key, vertex) for key in self.keys}
+        target = self.vertex(self.gradient)
+        index = {key: self.problem.index(key, target) for key in self.keys}
         slope = sum(_at(self.gradient[key], index[key]) for key in self.keys) - (2 * self.value - self.linear)
         if slope <= tolerance * self.problem.scale:
             return False
-        self.products.set(vertex)
+        self.products.set(target)
         gains = {key: self.products.gains(key) for key in self.keys}
         linear = sum(_at(self.fixed[key], index[key]) for key in self.keys)
         value = (linear + sum(_at(gains[key], index[key]) for key in self.keys)) / 2
@@ -94,17 +93,7 @@ class Relaxation:
 
     def vertex(self, gains: Mapping[Key, Tensor]) -> dict[str, Tensor]:
         """The permutation with the largest inner product with these matrices (the present one of groups not relaxed)."""
-        tables = dict(self.products.tables)
-        for move in self.moves:
-            if move.kind == "rows":  # fixed rulers: the diagonal blocks
-                (key,) = _keys(self.problem, move)
-                shape = self.problem.spec.shapes[move.name]
-                flat = gains[key].reshape(-1, shape[-1], gains[key].shape[0] // shape[-1], shape[-1])
-                blocks = torch.diagonal(flat, dim1=0, dim2=2).movedim(-1, 0)
-                tables[move.name] = assign(blocks).cpu().reshape(shape)
-            else:
-                tables.update(solve(self.problem, move, gains.__getitem__, tables, beside=False))
-        return tables
+        return vertex(self.problem, self.moves, gains, self.products.tables)
 
     def _barycentre(self, key: Key) -> Tensor:
         leaves = [self.problem.spec.leaves[name] for name in key]
@@ -126,22 +115,6 @@ class Relaxation:
         x = x.movedim(dim, 0).reshape(*slot.sizes, x.shape[1 - dim], -1)
         free = [k for k, name in enumerate(slot.key) if not self.problem.spec.leaves[name].fixed]
         return x.sum(free).movedim(-2, 0).reshape(x.shape[-2], -1)
-
-
-def _relaxable(problem: Problem, move: Move) -> bool:
-    rulers = problem.spec.rulers.get(move.name, ())
-    return move.kind != "rows" or (bool(rulers) and len(_keys(problem, move)) == 1 and not any(
-        ruler in problem.spec.groups for ruler in rulers
-    ))  # fmt: skip
-
-
-def _keys(problem: Problem, move: Move) -> list[Key]:
-    """The keys whose matrices a move decides."""
-    if move.kind == "plain":
-        return [(move.name,)]
-    if move.kind == "family":
-        return [(move.name,), *((move.name, fibre) for fibre in move.groups[1:])]
-    return [key for key in problem.keys if move.name in key and set(key) == {move.name, *problem.spec.rulers.get(move.name, ())}]
 
 
 def _inner(x: Tensor, y: Tensor) -> float:

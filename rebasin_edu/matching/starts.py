@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -28,6 +29,7 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
         weight: of a layer's incoming weights in ``"forward"``, of its outgoing ones in ``"backward"``.
         steps: of Frank-Wolfe, at most, in ``"barycentre"``.
     """
+    began = time.perf_counter()
     identity = dict(problem.spec.identity())
     if isinstance(start, Permutation):
         return Descent(problem, dict(start))
@@ -39,7 +41,7 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
         relaxation = Relaxation(problem)
         relaxation.run(steps, tolerance=1e-5)
         tables = relaxation.vertex(relaxation.matrices)
-        return Descent(problem, tables, None if relaxation.left_out else relaxation.products)
+        return Descent(problem, tables, None if relaxation.left_out else relaxation.products, began)
     products = Products(problem, identity)
     if start == "outward":
         tables = outward(problem, products)
@@ -47,7 +49,7 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
         tables = weighted(problem, products, forward=start == "forward", weight=weight)
     else:
         raise UnknownStart(f"start={start!r} is not known; choose one of {', '.join(STARTS)}, or give a Permutation")
-    return Descent(problem, tables, products)
+    return Descent(problem, tables, products, began)
 
 
 def outward(problem: Problem, products: Products) -> dict[str, Tensor]:

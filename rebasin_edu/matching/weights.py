@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..symmetry import Permutation, PermutationSpec, Weights
+from .descent import Descent
 from .problem import Problem
-from .result import Matching, MatchingInterrupted
+from .result import Matching, MatchingInterrupted, Step
 from .starts import begin
 
 
@@ -26,7 +27,8 @@ def weight_matching(
     """Find the permutation of ``b`` that brings its weights closest to ``a``.
 
     Coordinate descent over the groups of ``spec`` in random order: with all others held, one group is a linear
-    assignment problem, solved exactly. The objective never falls; it stops at a point no single group can improve.
+    assignment problem, solved exactly. The objective never falls; it stops at a point no single group can improve. Heads, and
+    what else moves in blocks, are matched with their insides: within each pair first, then the pairs.
 
     Args:
         spec: the symmetries of the architecture.
@@ -35,7 +37,8 @@ def weight_matching(
             already (fast, and the best on most pairs); ``"barycentre"``: Frank-Wolfe on all groups at once (slower; the best
             where the two networks share little); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer,
             or out of it, count more; ``"identity"`` (the paper's); ``"random"``; or a permutation of your own.
-        restarts: keep the best of this many random orders of the groups.
+        restarts: keep the best of this many; the first begins at ``start``, the others at the identity (or at random), each
+            with another order of the groups.
         seed: of the first order; the others follow from it.
         max_sweeps: at most this many sweeps over the groups.
         loss: judge the restarts by this number (the least wins), for example the midpoint's loss, instead of the objective.
@@ -46,27 +49,36 @@ def weight_matching(
     Raises:
         SpecMismatch: a parameter is missing, an axis has not its group's size, or the spec has no groups.
         NonFiniteWeights, UnsuitableWeights: weights that cannot be compared; the tensor is named.
+        UnknownStart: ``start`` is none of these.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
 
     Ref: Git Re-Basin, Algorithm 1.
     """
+    if restarts < 1 or max_sweeps < 1:
+        raise ValueError(f"restarts={restarts} and max_sweeps={max_sweeps} must be at least 1")
     began = time.perf_counter()
     problem = Problem(spec, a, b)
     base = problem.value(dict(spec.identity()))
-    best, scores = None, []
+    name = start if isinstance(start, str) else "given"
+    best, scores, descent = None, [], Descent(problem, dict(spec.identity()))
     try:
         for attempt in range(restarts):
-            descent = begin(problem, start, seed + attempt)
+            here = start if attempt == 0 or start == "random" else "identity"
+            descent = begin(problem, here, seed + attempt)
+            first = Step(0, f"start: {here if isinstance(here, str) else name}", descent.began_at - base, descent.seconds)
+            descent.history.insert(0, first)
             converged = descent.run(seed + attempt, max_sweeps)
-            permutation = Permutation(descent.tables, spec.rulers)
-            objective = problem.value(descent.tables)
-            score = loss(permutation) if loss else -objective
-            scores.append(score)
-            if best is None or score < min(scores[:-1]):
-                best = Matching(permutation, objective, objective - base, "weight matching", tuple(descent.history), converged)
+            found = _result(spec, problem, descent, base, converged)
+            scores.append(-found.objective if loss is None else float(loss(found.permutation)))
+            if best is None or scores[-1] < min(scores[:-1]):
+                best = found
     except KeyboardInterrupt:
-        permutation = Permutation(descent.tables, spec.rulers)
-        objective = problem.value(descent.tables)
-        found = Matching(permutation, objective, objective - base, "weight matching", tuple(descent.history), False)
-        raise MatchingInterrupted(best or found) from None
+        found = best or _result(spec, problem, descent, base, False)
+        raise MatchingInterrupted(replace(found, converged=False, seconds=time.perf_counter() - began)) from None
     return replace(best, seconds=time.perf_counter() - began, scores=tuple(scores) if restarts > 1 else ())
+
+
+def _result(spec: PermutationSpec, problem: Problem, descent: Descent, base: float, converged: bool) -> Matching:
+    objective = problem.value(descent.tables)
+    permutation = Permutation(descent.tables, spec.rulers)
+    return Matching(permutation, objective, objective - base, "weight matching", tuple(descent.history), converged)
