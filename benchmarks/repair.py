@@ -65,7 +65,7 @@ def main() -> None:
     else:
         from rebasin_edu.matching import activation_matching
 
-        matching = activation_matching(spec, a, b, model, data.train.first(options.samples))
+        matching = activation_matching(spec, a, b, data.train.first(options.samples), model=model)
     print(f"{matching}; {os.times().user - started:.1f} s of CPU")
     b2 = spec.apply(b, matching.permutation)
     alphas = tuple(k / (options.alphas - 1) for k in range(options.alphas))

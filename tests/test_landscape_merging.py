@@ -105,3 +105,12 @@ def test_any_architecture_will_do():
     a, b = make(), make()
     merged, _ = merge(a, a, b, EXAMPLE, [(DATA[0][:90], DATA[1][:90]), (DATA[0][90:], DATA[1][90:])])
     make().load_state_dict(merged)
+
+
+def test_activations_match_too():
+    a = mlp(0)
+    spec = PermutationSpec.from_model(a, EXAMPLE)
+    merged, report = merge(a, a, spec.apply(a, spec.random(3)), EXAMPLE, DATA, method="activations", repair="none")
+    for name, x in a.state_dict().items():
+        torch.testing.assert_close(merged[name], x)
+    assert report.method == "activations"

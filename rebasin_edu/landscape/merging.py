@@ -149,7 +149,7 @@ def _matched(
     if report.method == "weights":
         report.matching = matching.weight_matching(report.spec, a, b, seed=seed)
     else:
-        report.matching = matching.activation_matching(report.spec, a, b, model=model, data=held)
+        report.matching = matching.activation_matching(report.spec, a, b, held, model=model)
     report.seconds["matching"] = time.perf_counter() - started
     return report.spec.apply(b, report.matching.permutation)
 
