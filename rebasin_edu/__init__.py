@@ -27,7 +27,7 @@ from .landscape import (
     repair,
     slerp,
 )
-from .matching import Matching, assign, weight_matching
+from .matching import Matching, activation_matching, assign, weight_matching
 from .show.assignments import draw_assignments, draw_recovery
 from .show.barriers import draw_barriers
 from .show.dial import draw_collapse, draw_deviations, draw_dial
@@ -54,6 +54,7 @@ __all__ = [
     "ResNet20",
     "SpecMismatch",
     "Split",
+    "activation_matching",
     "assign",
     "closed_form",
     "diagnose",
