@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -152,7 +153,7 @@ class Piece:
             return same_axis[0]
         return found[0] if len(found) == 1 else None
 
-    def permuted(self, view: Tensor, tables: dict[str, Tensor], rulers: dict[str, tuple[str, ...]]) -> Tensor:
+    def permuted(self, view: Tensor, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]]) -> Tensor:
         """``view`` with every leaf in its new order: entry ``i`` along a leaf is the old entry ``table[i]``.
 
         A leaf with rulers has a table of shape ``(ruler sizes …, leaf size)``; its row is chosen by the *new* indices of

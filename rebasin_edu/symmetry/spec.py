@@ -239,14 +239,15 @@ class PermutationSpec:
                 raise SpecMismatch(f"group {group!r} needs a table of shape {shape}, the permutation has {has}")
         if foreign := permutation.keys() - self.groups.keys():
             raise SpecMismatch(f"the permutation has groups that the spec does not: {sorted(foreign)}")
-        tables = dict(permutation)
-        permuted = {}
-        for name, tensor in state.items():
-            permuted[name] = tensor.clone() if isinstance(tensor, Tensor) else tensor
-            for piece in self.pieces.get(name, ()):
-                if any(leaf.name in tables for leaf in piece.leaves):
-                    piece.view(permuted[name]).copy_(piece.permuted(piece.view(tensor), tables, self.rulers))
-        return permuted
+        return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
+
+    def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
+        """A copy of one tensor of the architecture with its units in their new order; ``apply`` checks first, this does not."""
+        found = tensor.clone() if isinstance(tensor, Tensor) else tensor
+        for piece in self.pieces.get(name, ()):
+            if any(leaf.name in permutation for leaf in piece.leaves):
+                piece.view(found).copy_(piece.permuted(piece.view(tensor), permutation, self.rulers))
+        return found
 
     def log10_symmetries(self) -> float:
         """log10 of the number of permutations: the sum over groups of copies × log10(size!)."""

@@ -138,6 +138,7 @@ def derive(
     for name, count in found.unknown.items():
         warnings.warn(f"{name} has no rule: {count} units that reach it stay where they are", SpecWarning, stacklevel=3)
     spec = found.spec
+    del found  # its graph holds a copy of the weights
     while verify:
         try:
             prove(spec, model, args, kwargs=kwargs, outputs=outputs)
