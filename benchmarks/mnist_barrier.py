@@ -15,7 +15,11 @@ from rebasin_edu.lab.runs import save_run
 from rebasin_edu.lab.zoo import machine, versions
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
-SETTINGS = {"mnist": {}, "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100}}
+SETTINGS = {
+    "mnist": {},
+    "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100},
+    "digits": {"dataset": "digits", "width": 128, "batch_size": 50, "epochs": 20},
+}
 
 
 def row(curve: rb.Curve) -> dict:

@@ -1,0 +1,57 @@
+"""Stored runs: each says how it was made, and the smallest is made anew and compared."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import rebasin_edu as rb
+from rebasin_edu.lab.runs import NEEDED, RunError, load_run, save_run
+from rebasin_edu.lab.zoo import stored_dir
+
+RUNS = sorted((stored_dir() / "runs").glob("*.json"))
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_each_run_says_how_it_was_made(path):
+    run = load_run(path.stem)
+    assert all(run[field] for field in NEEDED)
+    rb.Recipe.from_dict(run["recipe"])
+    script = re.fullmatch(r"python (\S+\.py)( .*)?", run["command"])
+    assert script, run["command"]
+    assert (ROOT / script[1]).is_file()
+    assert not re.search(r'"/(home|root|tmp|work)', path.read_text())
+    assert path.stat().st_size < 2e6
+
+
+def test_the_smallest_run_is_made_anew_from_its_stored_networks():
+    run = load_run("digits-mlp-barrier")
+    recipe, stored = rb.Recipe.from_dict(run["recipe"]), run["pairs"][0]
+    test = recipe.load_data(say=None).test
+    assert (len(test.targets), stored["seeds"]) == (run["samples"], [0, 1])
+    a, b = (rb.load_or_train(recipe.with_seed(seed), say=None) for seed in stored["seeds"])
+    spec = rb.PermutationSpec.from_model(a, test.inputs[:1])
+    near = spec.apply(b, rb.weight_matching(spec, a, b).permutation)
+    for name, weights in (("naive", b), ("matched", near)):
+        curve = rb.linear_path(a, a, weights, test)
+        assert curve.alphas == pytest.approx(stored[name]["alphas"])
+        # the stored networks are in half precision, those of the run were not
+        torch.testing.assert_close(torch.tensor(curve.loss), torch.tensor(stored[name]["loss"]), atol=5e-3, rtol=5e-3)
+        assert curve.barrier.loss == pytest.approx(stored[name]["loss_barrier"], abs=5e-3)
+    assert stored["matched"]["loss_barrier"] < 0.3 * stored["naive"]["loss_barrier"]
+
+
+def test_an_unknown_or_unexplained_run_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("rebasin_edu.lab.runs.stored_dir", lambda: tmp_path)
+    with pytest.raises(RunError, match="no stored run 'x'; there are"):
+        load_run("x")
+    whole = dict.fromkeys(NEEDED, "something")
+    assert load_run(save_run("x", whole).stem) == whole
+    with pytest.raises(RunError, match="'y' lacks seeds, command"):
+        save_run("y", {k: v for k, v in whole.items() if k not in ("seeds", "command")})
+    (tmp_path / "runs" / "x.json").write_text(json.dumps(whole)[:20])
+    with pytest.raises(RunError, match="'x' is damaged"):
+        load_run("x")
