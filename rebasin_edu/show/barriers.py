@@ -49,7 +49,7 @@ def draw_barriers(curve: Curve, *, name: str = "matched", title: str = "") -> Fi
         panel.annotate(
             f"{label} {high - low:+.2f}".replace("-", "−"),
             (at, low if side == "below" else 0.5 * (low + high)),
-            {"left": (6, 0), "right": (-6, 0), "below": (-5, -2)}[side],
+            {"left": (6, 0), "right": (-6, 0), "below": (-4, -14)}[side],
             textcoords="offset points",
             ha="right" if side == "below" else side,
             va="top" if side == "below" else "center",

@@ -115,8 +115,9 @@ def _arrows(panel: Axes, rho: float, alpha: float, sigma: tuple[float, float]) -
     for tip, colour, label in ((tips[0], A, "A"), (tips[1], B, "B"), (mix, OTHERS[1], "mix")):
         arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.5, "shrinkA": 0, "shrinkB": 0}
         panel.annotate("", tip, (0, 0), arrowprops=arrow, zorder=2)
-        shift = {"A": (-8, 4), "B": (8, 4), "mix": (0, 7)}[label]
-        panel.annotate(label, tip, shift, textcoords="offset points", ha="center", va="bottom", color=colour, fontweight="bold")
+        at, shift = {"A": (tip, (-12, 3)), "B": (tip, (12, 3)), "mix": (0.6 * tip, (5, 0))}[label]
+        side = "left" if label == "mix" else "center"
+        panel.annotate(label, at, shift, textcoords="offset points", ha=side, va="bottom", color=colour, fontweight="bold")
     size = 1.15 * max(sigma)
     panel.set(xlim=(-size, size), ylim=(-0.15 * size, 1.12 * size), aspect="equal", xticks=[], yticks=[])
     panel.set_xlabel(f"correlation ρ = {rho:g}: {2 * math.degrees(half):.0f}° apart")
