@@ -3,8 +3,8 @@
     python benchmarks/symmetry.py                     # all 80
     python benchmarks/symmetry.py resnet50 vit_b_16   # some
 
-Each model runs in a process of its own, so that the peak of memory is its own. Weights are random (no download) and are filled with
-generic values for the proof; one image of 224 × 224 pixels. Seconds are of this process's CPU time, on one thread.
+Each model runs in a process of its own, so that the peak of memory is its own. Weights are random (no download) and are filled
+with generic values for the proof; one image of 224 × 224 pixels. Seconds are of this process's CPU time, on one thread.
 """
 
 from __future__ import annotations
