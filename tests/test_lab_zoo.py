@@ -114,6 +114,12 @@ def test_a_folder_that_cannot_be_written_to_is_named(cache, tmp_path):
         checkpoints.save_json(tmp_path / "file" / "x.json", {})
 
 
+def test_a_cache_that_cannot_be_written_to_is_named_before_training(tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(CheckpointError, match=r"cache.* cannot be written to .*set REBASIN_EDU_CACHE"):
+        make(TINY)
+
+
 TWO = {"dataset": "digits", "width": 32, "depth": 1, "batch_size": 8, "epochs": 4}
 
 

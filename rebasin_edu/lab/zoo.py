@@ -181,9 +181,9 @@ def _epoch_file(recipe: Recipe, epoch: int) -> Path:
 def _train_locked(recipe: Recipe, epoch: int | None, dataset: Dataset, every_epoch: bool, progress: bool, say: Say) -> None:
     from filelock import FileLock, Timeout  # comes with torch
 
-    _cache().mkdir(parents=True, exist_ok=True)
     lock = FileLock(_cache() / f"{recipe.id}.lock")
     try:
+        _cache().mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         say(f"waiting: another process is training {recipe.id}")
@@ -191,6 +191,10 @@ def _train_locked(recipe: Recipe, epoch: int | None, dataset: Dataset, every_epo
         if _find(recipe, epoch) is not None:
             lock.release()
             return
+    except OSError as error:
+        raise CheckpointError(
+            f"the cache {_cache()} cannot be written to ({error.strerror or error}): set REBASIN_EDU_CACHE to a folder of yours"
+        ) from error
     try:
         folder, checkpoint = _cache() / recipe.id, _cache() / f"{recipe.id}.training"
         for stale in _cache().glob(f"{recipe.id}*.part"):  # of a process that was killed while it wrote
