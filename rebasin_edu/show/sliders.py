@@ -137,13 +137,15 @@ def live(
 
 
 def sweep(widget: ipywidgets.VBox) -> int:
-    """Move every slider of a widget to each of its positions, as a test would; returns how many moves were made."""
+    """Move every slider of a widget to each of its positions and back, as a test would; returns how many positions it has."""
     moves = 0
     for child in widget.children:
         if hasattr(child, "options"):
+            start = child.value
             for _, value in child.options:
                 child.value = value
                 moves += 1
+            child.value = start
         elif hasattr(child, "children"):
             moves += sweep(child)
     return moves
