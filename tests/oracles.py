@@ -34,11 +34,17 @@ def algorithm_1(spec: PermutationSpec, a: dict, b: dict, *, seed: int = 0, max_s
     order = list(spec.groups)
     tables = {group: torch.arange(spec.groups[group].size) for group in order}
     touches = {
-        group: [(piece, dim) for name in spec.axes if name not in spec.buffers for piece in spec.pieces[name] for dim in piece.dims(group)]
+        group: [
+            (piece, dim)
+            for name in spec.axes
+            if name not in spec.buffers
+            for piece in spec.pieces[name]
+            for dim in piece.dims(group)
+        ]
         for group in order
     }
     rng = random.Random(seed)
-    for sweep in range(1, max_sweeps + 1):
+    for sweep in range(1, max_sweeps + 1):  # noqa: B007
         progress = False
         rng.shuffle(order)
         for group in order:

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
-from ..symmetry import Permutation
+from ..symmetry import Permutation, SpecMismatch
 from .descent import Descent
 from .families import Move, moves, solve
 from .problem import Problem
@@ -32,7 +32,10 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
     began = time.perf_counter()
     identity = dict(problem.spec.identity())
     if isinstance(start, Permutation):
-        return Descent(problem, dict(start))
+        for group, shape in problem.spec.shapes.items():
+            if group not in start or tuple(start[group].shape) != shape:
+                raise SpecMismatch(f"group {group!r} needs a table of shape {shape}, the start has another or none")
+        return Descent(problem, {group: start[group] for group in problem.spec.groups})
     if start == "identity":
         return Descent(problem, identity)
     if start == "random":
