@@ -27,7 +27,7 @@ from .landscape import (
     repair,
     slerp,
 )
-from .matching import Matching, activation_matching, assign, weight_matching
+from .matching import Matching, activation_matching, assign, straight_through_matching, weight_matching
 from .show.assignments import draw_assignments, draw_recovery
 from .show.barriers import draw_barriers
 from .show.dial import draw_collapse, draw_deviations, draw_dial
@@ -83,6 +83,7 @@ __all__ = [
     "png",
     "repair",
     "slerp",
+    "straight_through_matching",
     "sweep",
     "train",
     "weight_matching",

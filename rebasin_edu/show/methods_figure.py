@@ -125,43 +125,38 @@ def draw_best_of(objectives: Sequence[float], losses: Sequence[float], count: in
     for (name, (_, colour)), line in zip(by.items(), (chosen, np.minimum.accumulate(losses))):
         panel.plot(numbers, line, color=colour, drawstyle="steps-post", alpha=0.35)
         panel.plot(numbers[:count], line[:count], color=colour, drawstyle="steps-post")
-        panel.annotate(
-            name, (numbers[-1], line[-1]), (0, 4), textcoords="offset points", ha="right", color=colour, fontweight="bold"
-        )
-    panel.set(xlabel="descents: the best of N", ylabel=MIDDLE, ylim=axes[0, 0].get_ylim())
+        place = {"textcoords": "offset points", "ha": "left", "va": "center", "color": colour, "fontweight": "bold"}
+        panel.annotate(name, (numbers[-1], line[-1]), (5, 0), **place)
+    panel.set(xlabel="descents: the best of N", ylabel=MIDDLE, ylim=axes[0, 0].get_ylim(), xlim=(0, 1.4 * len(losses)))
     panel.xaxis.get_major_locator().set_params(integer=True)
     return made
 
 
 def draw_methods(run: Mapping[str, Any]) -> Figure:
-    """The lines of each method (thin: a pair, thick: the mean), and barrier against time for each pair.
+    """The lines of each method (thin: a pair, thick: the mean), and the loss half-way against time for each pair.
 
     Args:
         run: what ``benchmarks/three_methods.py`` stored.
     """
     made, axes = figure("wide", 1, 2)
-    names = [name for name in METHODS if name in run["pairs"][0]["methods"]]
     left, right = axes[0]
-    for name in names:
+    for name in [name for name in METHODS if name in run["pairs"][0]["methods"] and name != "naive"]:
         colour, marker = METHODS[name]
         rows = [pair["methods"][name] for pair in run["pairs"]]
         losses = np.array([row["loss"] for row in rows])
-        if name != "naive":
-            left.plot(run["alphas"], losses.T, color=colour, linewidth=0.7, alpha=0.5)
-            left.plot(run["alphas"], losses.mean(0), color=colour)
-            right.scatter(
-                [row["cpu_seconds"] for row in rows],
-                [row["loss_barrier"] for row in rows],
-                color=colour,
-                marker=marker,
-                s=60,
-                label=name,
-            )
+        left.plot(run["alphas"], losses.T, color=colour, linewidth=0.7, alpha=0.5)
+        left.plot(run["alphas"], losses.mean(0), color=colour)
+        seconds, middles = [row["cpu_seconds"] for row in rows], [row["middle_loss"] for row in rows]
+        right.scatter(seconds, middles, color=colour, marker=marker, s=60, label=name)
     ticks = left.set_xticks([0, 0.5, 1], ["A\n(0)", "0.5", "B\n(1)"])
-    for tick, colour in ((ticks[0], A), (ticks[-1], B)):
-        tick.label1.set(color=colour, fontweight="bold")
+    ticks[0].label1.set(color=A, fontweight="bold")
+    ticks[-1].label1.set(color=B, fontweight="bold")
     left.set(xlabel="alpha: share of B in the mix", ylabel="test loss")
-    right.set(xscale="log", xlabel="CPU seconds (log scale)", ylabel="loss barrier")
-    right.set_ylim(bottom=0)
+    left.set_ylim(bottom=0)
+    right.set(xscale="log", xlabel="CPU seconds (log scale)", ylabel="test loss half-way")
+    right.set_ylim(
+        0,
+        1.25 * max(pair["methods"][name]["middle_loss"] for pair in run["pairs"] for name in pair["methods"] if name != "naive"),
+    )
     made.legend(loc="outside upper center", ncols=3)
     return made
