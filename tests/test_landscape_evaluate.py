@@ -85,6 +85,15 @@ def test_predictions_at_every_position_count_each():
     assert score.loss == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_sequences_of_several_lengths_are_not_joined():
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    data = [(torch.randn(2, n, 4), torch.randint(0, 3, (2, n))) for n in (5, 5, 7, 3, 3, 3)]
+    flat = torch.cat([x.reshape(-1, 4) for x, _ in data]), torch.cat([t.reshape(-1) for _, t in data])
+    assert evaluate(model, None, data).loss == pytest.approx(evaluate(model, None, flat).loss, abs=1e-6)
+    assert evaluate(model, None, data).samples == 52
+
+
 def test_dropout_is_off_and_the_model_comes_back_as_it_was():
     model = model_of(dropout=0.9).train()
     model[2].eval()

@@ -29,7 +29,7 @@ def batches(
     example has no variance.
 
     Args:
-        data: a pair of tensors ``(inputs, targets)``; a ``DataLoader`` or any iterable of such pairs; a map-style ``Dataset``.
+        data: a pair of tensors ``(inputs, targets)``; a ``DataLoader`` or any iterable of such pairs; a ``Dataset``.
         batch_size: how many examples at a time.
         samples: stop after this many examples.
 
@@ -87,7 +87,7 @@ def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
             stop = min(start + batch_size, total)
             yield inputs[start:stop], targets[start:stop]
         return
-    if isinstance(data, Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
+    if isinstance(data, Dataset):
         data = DataLoader(data, batch_size)
     left = samples
     for batch in data:
@@ -109,26 +109,30 @@ def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
 
 def _joined(raw: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
     """Join small batches, with one batch held back so that a last batch of one has somewhere to go."""
-    held: list[Batch] = []
-    ready: Batch | None = None
+    held: list[Batch] = []  # not yet a whole batch
+    ready: Batch | None = None  # a whole one
     for batch in raw:
-        if not isinstance(batch[0], Tensor):  # several inputs: as they come
+        inputs, _ = batch
+        alike = isinstance(inputs, Tensor) and all(_shape(each) == _shape(batch) for each in [*held, *([ready] if ready else [])])
+        if not alike:  # several inputs, or sequences of another length: as they come
+            yield from ([ready] if ready else [])
+            yield from ([_cat(held)] if held else [])
+            ready, held = None, []
+        if not isinstance(inputs, Tensor):
             yield batch
             continue
         held.append(batch)
         if sum(len(targets) for _, targets in held) >= batch_size:
-            if ready is not None:
-                yield ready
+            yield from ([ready] if ready else [])
             ready, held = _cat(held), []
-    if held:
-        tail = _cat(held)
-        if ready is not None and len(tail[1]) == 1:
-            ready, tail = _cat([ready, tail]), None
-        if ready is not None:
-            yield ready
-        ready = tail
-    if ready is not None:
-        yield ready
+    if ready and len(held) == 1 and len(held[0][1]) == 1:
+        ready, held = _cat([ready, *held]), []
+    yield from ([ready] if ready else [])
+    yield from ([_cat(held)] if held else [])
+
+
+def _shape(batch: Batch) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    return (tuple(batch[0].shape[1:]), tuple(batch[1].shape[1:])) if isinstance(batch[0], Tensor) else None
 
 
 def _cat(held: list[Batch]) -> Batch:

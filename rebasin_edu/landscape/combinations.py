@@ -71,19 +71,19 @@ def scores(
 
         for chunk in _chunks(itertools.chain([start], stream), openings.bytes * len(states) if share else 0):
             ends = Ends(openings.layers if share else {}, states)
-            rows = iter(range(len(coefficients)))
+            done = 0
             if batched and len(coefficients) > 1:
                 size = _stackable(kept[0], openings.largest * batch_size)
                 done = _stacked(model, kept, coefficients, summed, chunk, ends, tally, size, advance)
-                batched, rows = done > 0, iter(range(done, len(coefficients)))
-            for k in rows:
+                batched = done > 0
+            for k in range(done, len(coefficients)):
                 made, waiting = summed(k), []
                 for index, (inputs, targets) in enumerate(chunk):
                     with replaced(ends.forwards(index, coefficients[k])):
                         logits = call(model, made, inputs)
                     if k == 0:
                         check_targets(logits, targets)
-                    waiting.append((logits, targets))
+                    waiting.append((logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)))
                     advance(len(targets))
                     if len(waiting) * logits.numel() > TOGETHER or index + 1 == len(chunk):
                         tally.add(torch.cat([each for each, _ in waiting])[None], torch.cat([each for _, each in waiting]), k)
