@@ -288,8 +288,9 @@ dial
 
 # %% [markdown]
 """
-Nothing is lost at $\\rho = 1$ only, and most in the middle of the chord. Does the law hold in the networks? In the first layer it must, to the last digit: its inputs are the images, so its output *is* the mix of A's
-and B's. Here it is for every unit and several alphas, by hand, by the library's `closed_form`, and measured:
+Nothing is lost at $\\rho = 1$ only, and most in the middle of the chord. Does the law hold in the networks? In the first layer it must,
+to the last digit: its inputs are the images, so its output *is* the mix of A's and B's. Here it is for every unit and several alphas, by
+hand, by the library's `closed_form`, and measured:
 """
 
 
