@@ -5,7 +5,8 @@
 Every run is a process of its own with one thread, on the same pair of networks for all methods. *Seconds* are user CPU
 seconds of the matching alone (median of ``--repeat``), *gain* is ⟨A, permuted B⟩ − ⟨A, B⟩ in float64, *peak* is the process's
 memory above what the two networks and the libraries take, *limit* is one sweep's matrix products at the measured rate plus
-one assignment a group. Prints a table, and saves it with the machine and the versions to ``benchmarks/results/matching.{json,md}``.
+one assignment a group. Prints a table, and saves it with the machine and the versions to
+``benchmarks/results/matching.{json,md}``.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def pypi_rebasin(pair: str, spec, model_a, model_b, a: dict, b: dict) -> dict:
     names = [n for n in moving if n not in spec.buffers]
     inner = lambda x, y: sum(float((x[n].double() * y[n].double()).sum()) for n in names)  # noqa: E731
     base, before, start = inner(a, b), peak(), user()
-    descent = PermutationCoordinateDescent(model_a, model_b, torch.randn(1, *INPUTS.get(pair, (3, 32, 32))), verbose=False)
+    descent = PermutationCoordinateDescent(model_a, model_b, torch.randn(1, *INPUTS.get(pair, (3, 32, 32))))
     descent.rebasin()
     seconds = user() - start
     after = {name: x.detach() for name, x in model_b.state_dict().items()}

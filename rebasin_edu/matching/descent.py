@@ -29,7 +29,6 @@ class Descent:
         began: ``time.perf_counter()`` when its start was begun.
 
     Attributes:
-        began_at: the objective there.
         history: one ``Step`` for each accepted change.
     """
 
@@ -41,7 +40,6 @@ class Descent:
         self.products.set(tables)
         self.history: list[Step] = []
         self.moves = [move for move in moves(problem.spec) if any(problem.parts_of[group] for group in move.groups)]
-        self.began_at = problem.value(tables)
         self._began = time.perf_counter() if began is None else began
         self._settled: set[Move] = set()  # those whose neighbours have not moved since they were made
 

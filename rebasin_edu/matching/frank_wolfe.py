@@ -58,7 +58,7 @@ def frank_wolfe_matching(
         found = Descent(problem, relaxation.vertex(relaxation.matrices), began=began)
         steps = [step._replace(seconds=step.seconds + history[0].seconds) for step in relaxation.history]
         reached = base + sum(step.gain for step in (*history, *steps))
-        rounding = Step(len(steps), "rounding", found.began_at - reached, found.seconds)
+        rounding = Step(len(steps), "rounding", problem.value(found.tables) - reached, found.seconds)
         found.history.extend([*history, *steps, rounding])
         return found
 

@@ -50,12 +50,11 @@ class Part:
         self._order = taken + [d for d in range(len(piece.leaves)) if d not in taken]
         self._shape = (*(slot.size for slot in self.slots), -1)
         self.piece = piece
-        self.a, self.b = self.cut(a), self.cut(b)
         self.whole = piece.view(a), piece.view(b)  # a dimension for each leaf
+        self.a, self.b = (self._cut(view) for view in self.whole)
 
-    def cut(self, tensor: Tensor) -> Tensor:
-        """This part of a tensor of the network, shape ``(slot sizes …, rest)``; a view where that is possible."""
-        view = self.piece.view(tensor)
+    def _cut(self, view: Tensor) -> Tensor:
+        """``(slot sizes …, rest)``; a view where that is possible."""
         return view.permute(self._order).reshape(self._shape) if view.ndim else view.reshape(1)
 
     @cached_property
@@ -116,15 +115,17 @@ class Problem:
 
     def value(self, tables: Mapping[str, Tensor], parts: list[int] | None = None) -> float:
         """``⟨a, permutation(b)⟩`` in float64, over all parts or the given ones."""
+        chosen = self.parts if parts is None else [self.parts[p] for p in parts]
+        indices = {key: self.index(key, tables) for key in {slot.key for part in chosen for slot in part.slots}}
         total = 0.0
-        for part in self.parts if parts is None else [self.parts[p] for p in parts]:
-            first, *others = [self.index(slot.key, tables) for slot in part.slots]
+        for part in chosen:
+            first, *others = [indices[slot.key] for slot in part.slots]
             rows = max(1, CHUNK // part.a[0].numel())
-            for a, index in zip(part.a.split(rows), first.split(rows)):
-                b = part.b.index_select(0, index)
+            for start in range(0, len(first), rows):
+                b = part.b.index_select(0, first[start : start + rows])
                 for dim, other in enumerate(others, start=1):
                     b = b.index_select(dim, other)
-                total += float(torch.dot(a.double().flatten(), b.double().flatten()))
+                total += float(torch.dot(part.a[start : start + rows].double().flatten(), b.double().flatten()))
         return total
 
     def difference(self, group: str, new: Tensor, tables: Mapping[str, Tensor]) -> float:

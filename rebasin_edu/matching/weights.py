@@ -60,25 +60,27 @@ def weight_matching(
     problem = Problem(spec, a, b)
     base = problem.value(dict(spec.identity()))
     name = start if isinstance(start, str) else "given"
-    best, scores, descent = None, [], Descent(problem, dict(spec.identity()))
+    best, scores, descent, first = None, [], None, None
     try:
         for attempt in range(restarts):
             here = start if attempt == 0 or start == "random" else "identity"
             descent = begin(problem, here, seed + attempt)
-            first = Step(0, f"start: {here if isinstance(here, str) else name}", descent.began_at - base, descent.seconds)
-            descent.history.insert(0, first)
+            first = Step(0, f"start: {here if isinstance(here, str) else name}", 0.0, descent.seconds)
             converged = descent.run(seed + attempt, max_sweeps)
-            found = _result(spec, problem, descent, base, converged)
+            found = _result(spec, problem, descent, first, base, converged)
             scores.append(-found.objective if loss is None else float(loss(found.permutation)))
             if best is None or scores[-1] < min(scores[:-1]):
                 best = found
     except KeyboardInterrupt:
-        found = best or _result(spec, problem, descent, base, False)
+        if descent is None:
+            descent, first = Descent(problem, dict(spec.identity())), Step(0, "start: identity", 0.0, 0.0)
+        found = best or _result(spec, problem, descent, first, base, False)
         raise MatchingInterrupted(replace(found, converged=False, seconds=time.perf_counter() - began)) from None
     return replace(best, seconds=time.perf_counter() - began, scores=tuple(scores) if restarts > 1 else ())
 
 
-def _result(spec: PermutationSpec, problem: Problem, descent: Descent, base: float, converged: bool) -> Matching:
+def _result(spec: PermutationSpec, problem: Problem, descent: Descent, first: Step, base: float, converged: bool) -> Matching:
     objective = problem.value(descent.tables)
-    permutation = Permutation(descent.tables, spec.rulers)
-    return Matching(permutation, objective, objective - base, "weight matching", tuple(descent.history), converged)
+    first = first._replace(gain=objective - base - sum(step.gain for step in descent.history))
+    history = (first, *descent.history)
+    return Matching(Permutation(descent.tables, spec.rulers), objective, objective - base, "weight matching", history, converged)
