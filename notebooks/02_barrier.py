@@ -307,7 +307,7 @@ for name, other in {"naive": state_b, "matched": b_matched}.items():
     measured[name] = ([0, 0.25, 0.5, 0.75, 1], [])
     for alpha in measured[name][0]:
         sd = before_relu(rb.lerp(state_a, other, alpha))[0].std(0, correction=0)
-        assert torch.allclose(sd, law(s0, s1, rho, alpha), atol=2e-3)
+        assert torch.allclose(sd, law(s0, s1, rho, alpha), atol=1e-4)
         assert torch.allclose(law(s0, s1, rho, alpha), rb.closed_form(s0, s1, rho, alpha))
         measured[name][1].append((sd.norm() / ((1 - alpha) * s0 + alpha * s1).norm()).item())
 
