@@ -43,7 +43,7 @@ def assemble(
                 if atom in found:
                     continue
                 if atom.reason:
-                    leaf = Leaf(f"fixed: {name} axis {axis}{path}", atom.size, f"{words}{_at(name, axis)} {atom.reason}")
+                    leaf = Leaf(f"fixed: {name} axis {axis}{path}", atom.size, f"{words} {_at(name, axis, path)} {atom.reason}")
                 else:
                     leaf = Leaf(_unused(_owner(name) + path, axis, taken), atom.size)
                     taken.add(leaf.name)
@@ -75,14 +75,15 @@ def _unused(name: str, axis: int, taken: set[str]) -> str:
     return next(one for one in tries if one not in taken)
 
 
-def _at(name: str, axis: int) -> str:
-    return f"of {_owner(name)}" if axis == 0 else f"of {name} axis {axis}"
+def _at(name: str, axis: int, path: str) -> str:
+    inside = path if "." in path or "::" in path else ""  # inside a product units are counted afresh
+    return f"of {_owner(name)}{inside}" if axis == 0 else f"of {name} axis {axis}{inside}"
 
 
 def _places(label: Label, path: str = "", start: int = 0) -> Iterable[tuple[Atom, str, str]]:
     """Each atom of a label with a path for its name and words for where it is."""
     if isinstance(label, Atom):
-        yield label, path, f"units {start}-{start + label.size - 1} "
+        yield label, path, f"units {start}-{start + label.size - 1}"
         return
     moving = [any(not atom.reason for atom in atoms(part)) for part in label.parts]
     for k, part in enumerate(label.parts):
