@@ -42,6 +42,46 @@ def unshuffle(x, y):
     return y[:, assign(similarity(x, y))]
 
 
+def middle_gains(w_a, w_b, before, after_a, after_b, after):
+    return w_a @ w_b[:, before].T + after_a.T @ after_b[after]
+
+
+def align(a, b, sweeps=100):
+    p1, p2 = torch.arange(len(a[0])), torch.arange(len(a[1]))
+    for _ in range(sweeps):
+        p1 = assign(a[0] @ b[0].T + a[1].T @ b[1][p2])
+        p2 = assign(a[1] @ b[1][:, p1].T + a[2].T @ b[2])
+    return [p1, p2]
+
+
+def align_in_place(a, b):
+    orders = align(a, b)
+    b[0].copy_(b[0][orders[0]])
+    return orders
+
+
+def through(value, theta):
+    return value.detach() + theta - theta.detach()
+
+
+def best_of(objectives, losses, count):
+    chosen = max(range(count), key=lambda n: objectives[n])
+    return losses[chosen], min(losses[:count])
+
+
+def step(theta, b, project, loss_at, lr):
+    free = theta.detach().clone().requires_grad_()
+    order = project(free.detach(), b)
+    (gradient,) = torch.autograd.grad(loss_at(b[order] + free - free.detach()), free)
+    return theta - lr * gradient
+
+
+def step_at_theta(theta, b, project, loss_at, lr):
+    project(theta, b)
+    free = theta.clone().requires_grad_()
+    return theta - lr * torch.autograd.grad(loss_at(free), free)[0]
+
+
 # exercise → (right answer, wrong answers with a word of what each message must say)
 ANSWERS = {
     "00-1": (0.5, [(0.6, "one end"), (0.7, "above zero"), (3, "largest")]),
@@ -124,6 +164,75 @@ ANSWERS = {
             (lambda x, y: y[:, assign(-similarity(x, y))], "maximises"),
             (lambda x, y: y.mul_(2), "was changed"),
             (3, "function itself"),
+        ],
+    ),
+    "04-1": (
+        0.5525,
+        [(1.05, "coordinate descent"), (0.50050025, "here it is 0.1"), (0.5, "keep the terms"), (2, "average each")],
+    ),
+    "04-2": (
+        middle_gains,
+        [
+            (lambda *given: middle_gains(*given).T, "transposed"),
+            (lambda w_a, w_b, before, after_a, after_b, after: w_a @ w_b.T + after_a.T @ after_b, "old orders"),
+            (lambda w_a, w_b, before, after_a, after_b, after: w_a @ w_b[:, before].T, "layer after has a say"),
+            (lambda w_a, w_b, before, after_a, after_b, after: after_a.T @ after_b[after], "layer before has a say"),
+            (lambda *given: middle_gains(*given[:2], given[2].argsort(), *given[3:5], given[5].argsort()), "inverse"),
+            (lambda *given: 2 * middle_gains(*given), "two products"),
+            (lambda *given: middle_gains(*given)[0], "a row for each unit"),
+            (torch.eye(4), "function itself"),
+        ],
+    ),
+    "04-3": (
+        align,
+        [
+            (lambda a, b: align(a, b, sweeps=0), "could still improve"),
+            (lambda a, b: align(a, b, sweeps=1), "one sweep is not enough"),
+            (align_in_place, "was changed"),
+            (lambda a, b: align(a, b)[0], "two orders"),
+            (lambda a, b: [order.argsort() for order in align(a, b)], "could still improve"),
+            ([[0], [0]], "function itself"),
+        ],
+    ),
+    "04-4": (4, [(0, "does not count"), (3, "one epoch early"), (0.02, "looks like a barrier"), (25, "stop at the first")]),
+    "05-1": (
+        through,
+        [
+            (lambda value, theta: value.detach(), "nothing has a gradient"),
+            (lambda value, theta: value + theta - theta.detach(), "value gets a gradient"),
+            (lambda value, theta: value + theta, "forward"),
+            (lambda value, theta: value * theta / theta.detach(), "exactly the gradient"),
+            (lambda value, theta: 1.0, "same shape"),
+            (torch.zeros(2), "function itself"),
+        ],
+    ),
+    "05-2": (
+        best_of,
+        [
+            (lambda o, x, n: best_of(o, x, len(o)), "first count"),
+            (lambda o, x, n: (max(o[:n]), min(x[:n])), "loss of the descent"),
+            (lambda o, x, n: (x[min(range(n), key=lambda k: o[k])], min(x[:n])), "smallest objective"),
+            (lambda o, x, n: best_of(o, x, n)[::-1], "wrong order"),
+            (lambda o, x, n: (0.8, 0.8), "the smallest loss"),
+            (lambda o, x, n: 0.3, "two numbers"),
+            (0.3, "function itself"),
+        ],
+    ),
+    "05-3": (
+        step,
+        [
+            (lambda theta, b, project, loss_at, lr: theta, "onto a permutation"),
+            (lambda theta, b, project, loss_at, lr: (project(theta, b), theta.clone())[1], "get through"),
+            (step_at_theta, "at theta itself"),
+            (
+                lambda theta, b, project, loss_at, lr: step(theta, b, lambda *x: (project(*x), torch.arange(4))[1], loss_at, lr),
+                "in its new order",
+            ),
+            (lambda theta, b, project, loss_at, lr: step(theta, b, project, loss_at, -lr), "uphill"),
+            (lambda theta, b, project, loss_at, lr: step(theta, b, lambda *x: project(*x).argsort(), loss_at, lr), "inverse"),
+            (lambda theta, b, project, loss_at, lr: theta.sub_(lr), "was changed"),
+            (lambda theta, b, project, loss_at, lr: step(theta, b, project, loss_at, 3 * lr), "gradient taken"),
+            (torch.zeros(4, 3), "function itself"),
         ],
     ),
 }
