@@ -35,13 +35,14 @@ def measure(name: str) -> tuple:
     start = time.process_time()
     found = trace(model, image)
     derived = time.process_time()
-    error = prove(found.spec, model, image)
+    spec, without_rule = found.spec, f" without a rule: {found.unknown}" if found.unknown else ""
+    del found  # its graph holds a copy of the weights
+    error = prove(spec, model, image)
     proved = time.process_time()
-    plain = sum(math.lgamma(group.size + 1) for group in found.spec.groups.values()) / math.log(10)
+    plain = sum(math.lgamma(group.size + 1) for group in spec.groups.values()) / math.log(10)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    without_rule = f" without a rule: {found.unknown}" if found.unknown else ""
     return (
-        name, str(len(found.spec.groups)), f"{plain:.1f}", f"{found.spec.log10_symmetries():.1f}", f"{derived - start:.1f}",
+        name, str(len(spec.groups)), f"{plain:.1f}", f"{spec.log10_symmetries():.1f}", f"{derived - start:.1f}",
         f"{proved - derived:.1f}", f"{peak:.1f}", f"{error:.1e}{without_rule}",
     )  # fmt: skip
 
