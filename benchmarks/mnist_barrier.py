@@ -54,10 +54,13 @@ def main() -> None:
         }
         pairs.append({"seeds": seeds, "matching_seconds": found.seconds} | {name: row(curve) for name, curve in curves.items()})
         for name, curve in curves.items():
+            ends_and_middle = [curve[alpha] for alpha in (0, 0.5, 1)]
             print(
-                f"{data.name}, seeds {seeds}, {name:8} loss barrier {curve.barrier.loss:7.4f}   accuracy barrier "
-                f"{100 * curve.barrier.accuracy:6.2f} points   loss A {curve[0].loss:.4f}  middle {curve[0.5].loss:.4f}  B {curve[1].loss:.4f}"
-                f"   accuracy A {curve[0].accuracy:.2%}  middle {curve[0.5].accuracy:.2%}  B {curve[1].accuracy:.2%}"
+                f"{data.name}, seeds {seeds}, {name:8} barrier: loss {curve.barrier.loss:7.4f}, "
+                f"accuracy {100 * curve.barrier.accuracy:6.2f} points; loss at A, middle, B: "
+                + ", ".join(f"{score.loss:.4f}" for score in ends_and_middle)
+                + "; accuracy: "
+                + ", ".join(f"{score.accuracy:.2%}" for score in ends_and_middle)
             )
     middle = statistics.median(pair["matched"]["loss_barrier"] for pair in pairs)
     print(f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; {len(data.test.targets):,} test images")
