@@ -246,7 +246,7 @@ draw_methods(run)
 """
 Did you expect three equal barriers? The paper's barrier is the *worst* point of the line less the mean of both ends. Once the hill is gone, the worst point is the worse of the two ends,
 and the barrier cannot fall below half of their difference, whatever the method. To tell the methods apart, look half-way: there every pair of networks is better
-on test images than either end, and the line is convex.
+on test images than either end.
 """
 
 # %% tags=["nbval-check-output"]
@@ -260,12 +260,15 @@ for name in names[1:]:
 """
 Half-way, the order is: activation matching, weight matching, straight-through. The last one is lowest, on test images, too, and pays for it with many times the seconds and with labelled data.
 The paper calls weight matching orders of magnitude faster than activation matching (caption of its figure 2); with one pass over 10,000 images the gap is small here. Its own step size for
-the straight-through method, 0.01, moved nothing within so few steps; the one used here was chosen on training images of the first pair. On networks as wide as these, all three differences are small beside the hill that is gone.
+the straight-through method, 0.01, moved nothing within so few steps; the one used here was chosen on training images of the first pair.
+On one pair the permutation chosen by 2,000 images is even slightly worse on all 60,000 than weight matching. On networks as wide as these, all three differences are small beside the hill that is gone.
 """
 
 # %%
 middle = {name: row["middle_loss"] for name, row in mean.items()}
 assert middle["straight-through"] < middle["weight matching"] < middle["activation matching"] < 0.2 * middle["naive"]
+trained, plain = ([pair["methods"][name]["train_middle_loss"] for pair in run["pairs"]] for name in ("straight-through", "weight matching"))
+assert sum(x > y for x, y in zip(trained, plain)) == 1
 assert mean["straight-through"]["cpu_seconds"] > 5 * mean["weight matching"]["cpu_seconds"]
 
 # %% [markdown]
