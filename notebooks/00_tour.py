@@ -185,9 +185,12 @@ assert barriers[8][1] > 5 * barriers[128][1]
 |---|---|
 | **00** tour | What happens when you average two networks? |
 | **01** symmetry | When are two networks the same function? |
+| **02** barrier | Why does naive averaging fail? |
+| **03** assignment | How do we find the shuffle? |
+| **04** weight matching | What if each layer's shuffle depends on the next? |
+| **05** straight-through | Can we train the permutation? |
 
-More are on their way: why naive averaging fails, how the shuffle is found when layers depend on one another, whether it can be trained,
-any architecture, width and time, residual networks, merging many.
+More are on their way: any architecture, width and time, repair, residual networks, merging many, split data, the limits.
 
 ## Recap
 
@@ -262,4 +265,4 @@ check("00-3", mix)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(slider) == 21  # every position of every control was visited
+assert rb.move_all(slider) == 21  # every position of every control was visited

@@ -336,4 +336,4 @@ check("01-3", answer)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(slider) == len(orders)  # every position of every control was visited
+assert rb.move_all(slider) == len(orders)  # every position of every control was visited

@@ -511,4 +511,4 @@ check("02-4", deviation)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(dial) == len(rhos) + len(shares)  # every position of every control was visited
+assert rb.move_all(dial) == len(rhos) + len(shares)  # every position of every control was visited

@@ -486,4 +486,4 @@ check("03-3", unshuffle)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(lab) == len(levels)  # every position of every control was visited
+assert rb.move_all(lab) == len(levels)  # every position of every control was visited

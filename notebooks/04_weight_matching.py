@@ -544,5 +544,5 @@ check("04-4", answer)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(stepper) == len(labels)  # every position of every control was visited
-assert rb.sweep(onset) == len(epochs)
+assert rb.move_all(stepper) == len(labels)  # every position of every control was visited
+assert rb.move_all(onset) == len(epochs)

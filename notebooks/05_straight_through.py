@@ -480,5 +480,5 @@ check("05-3", step)
 """
 
 # %% tags=["smoke"]
-assert rb.sweep(trainer) == len(steps)  # every position of every control was visited
-assert rb.sweep(best_of_slider) == len(counts)
+assert rb.move_all(trainer) == len(steps)  # every position of every control was visited
+assert rb.move_all(best_of_slider) == len(counts)

@@ -4,19 +4,27 @@ from .lab import (
     MLP,
     VGG11,
     VGG16,
+    DataError,
+    DataNotFound,
     Dataset,
     Recipe,
+    RecipeError,
     ResNet20,
     Split,
     load_data,
     load_or_train,
     load_run,
+    sweep,
     train,
 )
 from .landscape import (
     Barrier,
     Curve,
+    Diagnosis,
+    MergeReport,
     Plane,
+    Repair,
+    Score,
     closed_form,
     diagnose,
     evaluate,
@@ -24,19 +32,34 @@ from .landscape import (
     linear_path,
     loss_plane,
     mean,
+    merge,
+    reestimate_batchnorm,
     repair,
     slerp,
 )
-from .matching import Matching, activation_matching, assign, straight_through_matching, weight_matching
+from .matching import (
+    Matching,
+    NonFiniteWeights,
+    activation_matching,
+    assign,
+    frank_wolfe_matching,
+    merge_many,
+    straight_through_matching,
+    weight_matching,
+)
 from .show.assignments import draw_assignments, draw_recovery
 from .show.barriers import draw_barriers
 from .show.dial import draw_collapse, draw_deviations, draw_dial
 from .show.figures import draw_curves
 from .show.grids import frames_grid
+from .show.matching_figure import draw_matching
 from .show.plane import draw_plane
-from .show.sliders import explore, frames, live, png, sweep
+from .show.reliability import draw_reliability
+from .show.sliders import explore, frames, live, move_all, png
+from .show.spec_graph import draw_spec
 from .show.units import draw_network, draw_rainbow
-from .symmetry import Permutation, PermutationError, PermutationSpec, SpecMismatch
+from .show.variance import draw_variance
+from .symmetry import Permutation, PermutationError, PermutationSpec, SpecMismatch, SpecWarning, TraceError
 
 __all__ = [
     "MLP",
@@ -44,16 +67,26 @@ __all__ = [
     "VGG16",
     "Barrier",
     "Curve",
+    "DataError",
+    "DataNotFound",
     "Dataset",
+    "Diagnosis",
     "Matching",
+    "MergeReport",
+    "NonFiniteWeights",
     "Permutation",
     "PermutationError",
     "PermutationSpec",
     "Plane",
     "Recipe",
+    "RecipeError",
+    "Repair",
     "ResNet20",
+    "Score",
     "SpecMismatch",
+    "SpecWarning",
     "Split",
+    "TraceError",
     "activation_matching",
     "assign",
     "closed_form",
@@ -64,14 +97,19 @@ __all__ = [
     "draw_curves",
     "draw_deviations",
     "draw_dial",
+    "draw_matching",
     "draw_network",
     "draw_plane",
     "draw_rainbow",
     "draw_recovery",
+    "draw_reliability",
+    "draw_spec",
+    "draw_variance",
     "evaluate",
     "explore",
     "frames",
     "frames_grid",
+    "frank_wolfe_matching",
     "lerp",
     "linear_path",
     "live",
@@ -80,7 +118,11 @@ __all__ = [
     "load_run",
     "loss_plane",
     "mean",
+    "merge",
+    "merge_many",
+    "move_all",
     "png",
+    "reestimate_batchnorm",
     "repair",
     "slerp",
     "straight_through_matching",

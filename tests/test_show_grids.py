@@ -5,7 +5,7 @@ import pytest
 
 from rebasin_edu.show.dial import draw_dial
 from rebasin_edu.show.grids import frames_grid
-from rebasin_edu.show.sliders import png, sweep
+from rebasin_edu.show.sliders import move_all, png
 
 
 def test_grid_shows_each_picture_where_it_belongs():
@@ -22,7 +22,7 @@ def test_grid_shows_each_picture_where_it_belongs():
         for j, page in enumerate(inner.children):
             assert page.children[0].value == pictures[i][j]
             assert texts[i][j] in page.children[1].value
-    assert sweep(made) == len(rows) + len(columns)
+    assert move_all(made) == len(rows) + len(columns)
 
 
 def test_pictures_are_png_files():

@@ -5,7 +5,7 @@ import pytest
 
 from rebasin_edu.landscape import Curve
 from rebasin_edu.show.figures import draw_curves
-from rebasin_edu.show.sliders import explore, frames, live, sweep
+from rebasin_edu.show.sliders import explore, frames, live, move_all
 
 
 def curve(height: float) -> Curve:
@@ -21,7 +21,7 @@ def test_explore_moves_without_a_kernel():
     assert slider.index == stack.selected_index == 2
     assert len({page.children[0].value for page in stack.children}) == 5  # five different pictures
     assert "alpha = 0.25" in stack.children[1].children[1].value
-    assert sweep(widget) == 5
+    assert move_all(widget) == 5
 
 
 def test_frames_want_a_label_each():
@@ -47,7 +47,7 @@ def test_live_draws_where_it_stands():
     assert seen == [0.0]
     widget.children[0].value = 2
     assert seen[-1] == 1.0 and "height 1.0" in widget.children[2].value
-    assert sweep(widget) == 3
+    assert move_all(widget) == 3
 
 
 def test_a_failing_callback_raises():
@@ -58,4 +58,4 @@ def test_a_failing_callback_raises():
 
     widget = live(draw, [0, 1], description="height")
     with pytest.raises(RuntimeError, match="cannot draw"):
-        sweep(widget)
+        move_all(widget)

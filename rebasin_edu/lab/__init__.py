@@ -4,6 +4,7 @@ from rebasin_edu.lab.data import DataError, DataNotFound, Dataset, Split, load_d
 from rebasin_edu.lab.models import MLP, VGG, VGG11, VGG16, LayerNorm2d, ResNet20
 from rebasin_edu.lab.recipes import Recipe, RecipeError
 from rebasin_edu.lab.runs import RunError, load_run
+from rebasin_edu.lab.sweeps import SweepError, sweep
 from rebasin_edu.lab.training import Training, TrainingError, train
 from rebasin_edu.lab.zoo import load_or_train
 
@@ -21,10 +22,12 @@ __all__ = [
     "ResNet20",
     "RunError",
     "Split",
+    "SweepError",
     "Training",
     "TrainingError",
     "load_data",
     "load_or_train",
     "load_run",
+    "sweep",
     "train",
 ]

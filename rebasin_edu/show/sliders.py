@@ -136,7 +136,7 @@ def live(
     return ipywidgets.VBox([slider, image, line])
 
 
-def sweep(widget: ipywidgets.VBox) -> int:
+def move_all(widget: ipywidgets.VBox) -> int:
     """Move every slider of a widget to each of its positions and back, as a test would; returns how many positions it has."""
     moves = 0
     for child in widget.children:
@@ -147,5 +147,5 @@ def sweep(widget: ipywidgets.VBox) -> int:
                 moves += 1
             child.value = start
         elif hasattr(child, "children"):
-            moves += sweep(child)
+            moves += move_all(child)
     return moves

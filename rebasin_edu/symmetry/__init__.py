@@ -2,5 +2,15 @@
 
 from .permutation import Permutation, PermutationError
 from .spec import PermutationSpec, SpecMismatch, SpecWarning, Weights, as_state
+from .tracing import TraceError
 
-__all__ = ["Permutation", "PermutationError", "PermutationSpec", "SpecMismatch", "SpecWarning", "Weights", "as_state"]
+__all__ = [
+    "Permutation",
+    "PermutationError",
+    "PermutationSpec",
+    "SpecMismatch",
+    "SpecWarning",
+    "TraceError",
+    "Weights",
+    "as_state",
+]
