@@ -3,8 +3,8 @@
     python benchmarks/landscape.py                # needs MNIST in torchvision's layout in $REBASIN_EDU_DATA
     python benchmarks/landscape.py --repeats 7 --threads 2
 
-The three ways run one after another within each repeat, so that they share the machine's mood; medians of user CPU and wall
-seconds are printed, and the loss that each way finds. The plain loop gets its best batch size of those tried.
+The three ways run one after another within each repeat, so that they share the machine's mood; medians of CPU and wall seconds
+are printed, and the loss that each way finds. The plain loop gets its best batch size of those tried.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ def ours(model, a, b, test):
 
 
 def measured(way):
-    user, wall = os.times().user, time.perf_counter()
+    cpu, wall = time.process_time(), time.perf_counter()
     found = way()
-    return os.times().user - user, time.perf_counter() - wall, found
+    return time.process_time() - cpu, time.perf_counter() - wall, found
 
 
 def main() -> None:
@@ -127,11 +127,11 @@ def main() -> None:
     print(
         f"{len(test.targets)} images, 25 alphas, {options.threads} threads, torch {torch.__version__}, {options.repeats} repeats"
     )
-    print(f"{'way':22s}{'user s':>9s}{'wall s':>9s}{'× user':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}")
-    for name, (user, wall) in median.items():
+    print(f"{'way':22s}{'CPU s':>9s}{'wall s':>9s}{'× CPU':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}")
+    for name, (cpu, wall) in median.items():
         loss, accuracy = (max(abs(x - y) for x, y in zip(found[name][i], reference[i])) for i in (0, 1))
-        faster = user / median["linear_path"][0], wall / median["linear_path"][1]
-        print(f"{name:22s}{user:9.2f}{wall:9.2f}{faster[0]:9.2f}{faster[1]:9.2f}{loss:15.1e}{accuracy:13.1e}")
+        faster = cpu / median["linear_path"][0], wall / median["linear_path"][1]
+        print(f"{name:22s}{cpu:9.2f}{wall:9.2f}{faster[0]:9.2f}{faster[1]:9.2f}{loss:15.1e}{accuracy:13.1e}")
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
