@@ -3,9 +3,9 @@
 import pytest
 import torch
 from oracles import objective
-from paper_specs import mlp_spec, resnet20_spec
+from paper_specs import resnet20_spec
 
-from rebasin_edu.lab.models import MLP, ResNet20
+from rebasin_edu.lab.models import ResNet20
 from rebasin_edu.matching import MatchingInterrupted, frank_wolfe_matching, weight_matching
 from rebasin_edu.matching.problem import Problem
 from rebasin_edu.matching.relaxation import Relaxation
@@ -63,16 +63,16 @@ def test_the_history_adds_up_and_nothing_is_random():
 def test_planted_through_noise_where_descent_fails():
     exact = {"barycentre": 0, "identity": 0}
     for seed in range(4):
-        model = MLP(40, (32, 32, 32), 5, seed=seed)
-        spec, a = mlp_spec(model), model.state_dict()
+        model = ResNet20(1, seed=seed)
+        spec, a = resnet20_spec(model), model.state_dict()
         generator = torch.Generator().manual_seed(seed)
-        b = {n: x + 1.2 * x.square().mean().sqrt() * torch.randn(x.shape, generator=generator) for n, x in a.items()}
+        b = {n: x + 4 * x.square().mean().sqrt() * torch.randn(x.shape, generator=generator) for n, x in a.items()}
         truth = spec.random(seed)
         b = spec.apply(b, truth)
         exact["barycentre"] += frank_wolfe_matching(spec, a, b).permutation == truth.inverse()
         exact["identity"] += weight_matching(spec, a, b, start="identity").permutation == truth.inverse()
     assert exact["barycentre"] == 4
-    assert exact["identity"] < 4
+    assert exact["identity"] <= 2
 
 
 def test_ctrl_c_gives_what_was_reached(monkeypatch):

@@ -71,7 +71,7 @@ def test_bad_input_and_ctrl_c(monkeypatch):
     with pytest.raises(TooFewModels, match="there are 1"):
         merge_many(spec, models[:1])
     with pytest.raises(UnsuitableWeights, match="model 2"):
-        merge_many(spec, [*models[:2], models[2].double()])
+        merge_many(spec, [*models[:2], MLP(6, (5, 4), 3, seed=2).double()])
     real, calls = module._Merging.visit, []
 
     def visit(self, i, sweep):

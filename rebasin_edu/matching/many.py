@@ -148,7 +148,7 @@ class _Merging:
             for name, x in self.spec.apply(self.states[k], self.permutations[k]).items():
                 if name in total:
                     total[name] += x
-        return Problem(self.spec, total, {name: x.to(total[name].dtype) for name, x in own.items()})
+        return Problem(self.spec, total, {name: x.to(total[name].dtype) for name, x in own.items()}, known=True)
 
     def _entered(self, problem: Problem) -> tuple[float, dict[str, Tensor]]:
         relaxation = Relaxation(problem)

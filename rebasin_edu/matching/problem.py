@@ -69,10 +69,11 @@ class Problem:
     Args:
         spec: the symmetries.
         a, b: the networks; see ``checked`` for what is refused.
+        known: they are what ``checked`` gave: do not check again.
     """
 
-    def __init__(self, spec: PermutationSpec, a: Weights, b: Weights):
-        states = checked(spec, {"a": a, "b": b})
+    def __init__(self, spec: PermutationSpec, a: Weights, b: Weights, *, known: bool = False):
+        states = {"a": a, "b": b} if known else checked(spec, {"a": a, "b": b})
         self.spec = spec
         self.parts: list[Part] = []
         self.dtype = working_dtype(states["a"].values())

@@ -104,7 +104,7 @@ def straight_through_matching(
     wide = {who: {name: x.to(dtype) for name, x in tensors.items()} for who, tensors in parts.items()}
     network = _Midpoint(model, fixed, moving, spec, loss, dtype)
     held_out = _evaluation_batch(data, evaluation, seed, fixed, dtype)
-    whole = Problem(spec, {**fixed, **wide["a"]}, {**moving, **wide["b"]})
+    whole = Problem(spec, wide["a"], wide["b"], known=True)
     base = whole.value(dict(spec.identity()))
     state = _load(checkpoint, spec, wide["a"])
     if state is None:
@@ -128,7 +128,7 @@ def straight_through_matching(
         while state.step < steps:
             inputs, targets = next(batches)
             network.train_step(state, inputs, targets, lr, momentum)
-            descent = Descent(Problem(spec, {**fixed, **state.free}, {**moving, **wide["b"]}), state.tables)
+            descent = Descent(Problem(spec, state.free, wide["b"], known=True), state.tables)
             descent.run(seed + state.step, 100)
             state.step += 1
             state.seconds = earlier + time.perf_counter() - began

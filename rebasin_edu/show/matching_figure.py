@@ -34,7 +34,8 @@ def draw_matching(matchings: Matching | Mapping[str, Matching], *, groups: int =
         gains = [0.0, *accumulate(step.gain for step in found.history)]
         left.step([*times, max(found.seconds, times[-1])], [*gains, gains[-1]], where="post", color=colour)
         left.plot(times[-1], gains[-1], "o", color=colour)
-        left.annotate(name or f"{gains[-1]:.4g}", (times[-1], gains[-1]), color=colour, xytext=(4, -12), textcoords="offset points")
+        at = (times[-1], gains[-1])
+        left.annotate(name or f"{gains[-1]:.4g}", at, color=colour, xytext=(4, -12), textcoords="offset points")
     left.set_xlabel("seconds")
     left.set_ylabel("gain over the identity")
     best_name, best = max(named.items(), key=lambda item: item[1].gain)
