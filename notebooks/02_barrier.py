@@ -61,13 +61,13 @@ for name, logits in {"A": a(images), "B": b(images), "mean of outputs": outputs,
     print(f"{name:16} loss {loss:.3f}, accuracy {accuracy:.1%}")
 
 # %% [markdown]
-"""
+r"""
 The ensemble is as good as the parents or better, and costs two networks at every use. The mean of the weights costs one network, and fails.
 
-For *linear* networks the two are the same thing: $\\frac12 W_A x + \\frac12 W_B x = \\frac12 (W_A + W_B)\\,x$. Whatever goes wrong must come from
+For *linear* networks the two are the same thing: $\frac12 W_A x + \frac12 W_B x = \frac12 (W_A + W_B)\,x$. Whatever goes wrong must come from
 having layers on top of each other. Two layers without any nonlinearity show it already:
 
-$$\\tfrac12(V_A + V_B)\\cdot\\tfrac12(W_A + W_B) = \\tfrac14\\big(V_A W_A + V_B W_B\\big) + \\tfrac14\\big(V_A W_B + V_B W_A\\big).$$
+$$\tfrac12(V_A + V_B)\cdot\tfrac12(W_A + W_B) = \tfrac14\big(V_A W_A + V_B W_B\big) + \tfrac14\big(V_A W_B + V_B W_A\big).$$
 
 The last bracket reads the units of one network with the weights of the other. It is half of the average, and it means something only if unit 17
 is the same unit in both.
@@ -167,9 +167,9 @@ print("the midpoint's is negative:", middle < 0)
 print("the paper's is never below half the difference of the ends:", paper >= 0.5 * abs(uneven[1].loss - uneven[0].loss))
 
 # %% [markdown]
-"""
+r"""
 One curve, three answers: a large barrier, a smaller one, and "better than average". The paper's number is at least
-$\\frac12|L(A) - L(B)|$, even for a path that goes straight down from the worse end; the midpoint's can be negative while a hill stands beside it.
+$\frac12|L(A) - L(B)|$, even for a path that goes straight down from the worse end; the midpoint's can be negative while a hill stands beside it.
 So a number without its definition says little. This course quotes the paper's and draws the curve.
 
 ## The plane through A, B and π(B)
@@ -252,13 +252,13 @@ for layer, (za, zb, z) in enumerate(zip(of_a, of_b, of_half), start=1):
     assert left < (0.8, 0.4, 0.2)[layer - 1]
 
 # %% [markdown]
-"""
+r"""
 The deeper, the quieter: in the last hidden layer next to nothing is left, and the output hardly depends on the image. For one layer
-there is a law. Let X and Y have deviations $\\sigma_0, \\sigma_1$ and correlation $\\rho$; then
+there is a law. Let X and Y have deviations $\sigma_0, \sigma_1$ and correlation $\rho$; then
 
-$$\\mathrm{sd}\\big((1-\\alpha)X + \\alpha Y\\big) = \\sqrt{(1-\\alpha)^2\\sigma_0^2 + \\alpha^2\\sigma_1^2 + 2\\alpha(1-\\alpha)\\,\\sigma_0\\sigma_1\\,\\rho}.$$
+$$\mathrm{sd}\big((1-\alpha)X + \alpha Y\big) = \sqrt{(1-\alpha)^2\sigma_0^2 + \alpha^2\sigma_1^2 + 2\alpha(1-\alpha)\,\sigma_0\sigma_1\,\rho}.$$
 
-It is the law of cosines: draw X and Y as arrows as long as their deviations, at an angle whose cosine is $\\rho$. The mix lies on the chord
+It is the law of cosines: draw X and Y as arrows as long as their deviations, at an angle whose cosine is $\rho$. The mix lies on the chord
 between their tips, and a chord passes closer to the centre than its ends. For units that have nothing to do with each other:
 """
 
@@ -287,8 +287,8 @@ dial = rb.frames_grid(
 dial
 
 # %% [markdown]
-"""
-Nothing is lost at $\\rho = 1$ only, and most in the middle of the chord. Does the law hold in the networks? In the first layer it must,
+r"""
+Nothing is lost at $\rho = 1$ only, and most in the middle of the chord. Does the law hold in the networks? In the first layer it must,
 to the last digit: its inputs are the images, so its output *is* the mix of A's and B's. Here it is for every unit and several alphas, by
 hand, by the library's `closed_form`, and measured:
 """
@@ -315,8 +315,8 @@ for name, other in {"naive": state_b, "matched": b_matched}.items():
 rb.draw_deviations([0, 0.25, 0.5, 0.75, 1], measured, title="first layer: 512 units, and the law")
 
 # %% [markdown]
-"""
-Strangers ($\\rho \\approx 0$) keep $1/\\sqrt2$, about 71 %; matched units correlate, and keep more. In a deeper layer the inputs have shrunk
+r"""
+Strangers ($\rho \approx 0$) keep $1/\sqrt2$, about 71 %; matched units correlate, and keep more. In a deeper layer the inputs have shrunk
 already, and each layer's loss comes on top. `diagnose` measures it layer by layer:
 """
 
@@ -357,10 +357,10 @@ stored = run["middles"]["matched"]
 print(f"and matched: loss {stored['plain']['loss']:.3f}, mended {stored['repaired']['loss']:.3f}")
 
 # %% [markdown]
-"""
+r"""
 Most of the damage is gone, though no unit was moved: for this wide MLP the quieting of units is much of what a naive average suffers from.
 It is not all of it: the mended average of strangers stays below either parent. And the matched average had little to mend: its accuracy hardly moves, and its
-loss on the full test set even rises a little. Matching raises $\\rho$, repair makes up for what is missing to 1; a later notebook uses both where one
+loss on the full test set even rises a little. Matching raises $\rho$, repair makes up for what is missing to 1; a later notebook uses both where one
 is not enough.
 
 ## What could go wrong

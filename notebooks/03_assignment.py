@@ -65,10 +65,10 @@ za, zb = first_layer(weight, bias), first_layer(noisy[planted], bias[planted])
 print(f"place i of the copy holds unit {planted.tolist()}")
 
 # %% [markdown]
-"""
+r"""
 ## Least squares, and what is wrong with it
 
-Which matrix $S$ makes $S$ times B's activations most like A's? That is ordinary least squares, $\\min_S \\sum_k \\lVert z_A^{(k)} - S\\, z_B^{(k)}\\rVert^2$
+Which matrix $S$ makes $S$ times B's activations most like A's? That is ordinary least squares, $\min_S \sum_k \lVert z_A^{(k)} - S\, z_B^{(k)}\rVert^2$
 over the images $k$. **Predict.** Will the best $S$ be a permutation matrix? Would it help us if it is not?
 """
 
@@ -81,13 +81,13 @@ truth[torch.arange(8), planted.argsort()] = 1
 rb.draw_assignments({"least squares": best_linear, "products of activations": products, "the truth": truth})
 
 # %% [markdown]
-"""
+r"""
 Least squares sees the pairs, and blends: every unit of A becomes one unit of B with a little of all others. It fits the activations
 best, but it is no symmetry: a ReLU of a blend is not the blend of ReLUs, so moving B's weights by $S$ would change what B computes. Only a permutation may be moved through the network.
 
 So we **restrict** the least-squares problem to permutation matrices $P$ (the paper's equation 1), and it becomes simpler. Open the square:
 
-$$\\sum_k \\lVert z_A^{(k)} - P z_B^{(k)}\\rVert^2 = \\underbrace{\\lVert Z_A\\rVert^2 + \\lVert Z_B\\rVert^2}_{\\text{the same for every } P} - 2\\,\\sum_i \\big(Z_A^\\top Z_B\\big)_{i,\\,p(i)}.$$
+$$\sum_k \lVert z_A^{(k)} - P z_B^{(k)}\rVert^2 = \underbrace{\lVert Z_A\rVert^2 + \lVert Z_B\rVert^2}_{\text{the same for every } P} - 2\,\sum_i \big(Z_A^\top Z_B\big)_{i,\,p(i)}.$$
 
 What is left is a table of numbers, the middle picture, and the task to choose one entry in each row and column with the largest sum.
 That is a **linear assignment problem**. First, is the algebra right? For all the 8! = 40,320 permutations:
@@ -226,7 +226,7 @@ print("noise 2: correlations find more than raw products:", best[2.0] > plain[2.
 print("noise 4: most are lost:", best[4.0] < 0.5)
 
 # %% [markdown]
-"""
+r"""
 The still figure tells the story. Noise as large as the weights themselves does no harm: a unit is known by its answers to a thousand images, and
 those average the noise away. Then it goes quickly. Two things cost pairs: to be greedy, and to multiply activations as they are.
 Without noise a unit may still be missed if it is silent on all these images: nothing tells it from another silent one.
@@ -235,7 +235,7 @@ Without noise a unit may still be missed if it is silent on all these images: no
 
 Why do raw products do worse? Write each activation as its mean plus a rest. The average product of two units splits exactly:
 
-$$\\tfrac1n \\big(Z_A^\\top Z_B\\big)_{ij} = \\mu_i\\,\\mu_j + \\mathrm{cov}_{ij}.$$
+$$\tfrac1n \big(Z_A^\top Z_B\big)_{ij} = \mu_i\,\mu_j + \mathrm{cov}_{ij}.$$
 
 The first term knows only how *active* a unit is, not what it reacts to. Its best assignment pairs the most active with the most active,
 whatever they do.

@@ -25,11 +25,11 @@
 """
 
 # %% [markdown]
-"""
+r"""
 ## One hidden layer: nothing to worry about
 
 Weight matching looks at no data. It asks for the order of B's units that brings B's *weights* closest to A's. Reordering does not change
-the length of B's weights, so the smallest distance is the largest inner product $\\langle A, \\pi(B)\\rangle$: the **objective**.
+the length of B's weights, so the smallest distance is the largest inner product $\langle A, \pi(B)\rangle$: the **objective**.
 
 With one hidden layer, that is a sum over units. Putting unit $j$ of B at place $i$ gains what their incoming weights, biases and outgoing
 weights have in common. All these gains make one matrix, and the best order is one linear assignment, as in notebook 03.
@@ -61,13 +61,13 @@ for seed in range(3):
     print(f"seed {seed}: the library finds the order found by hand: {torch.equal(found, order)}")
 
 # %% [markdown]
-"""
+r"""
 One hidden layer has one answer, found exactly, whatever the seed.
 
 ## Two hidden layers: hen and egg
 
 Now there is a matrix between two hidden layers. Its rows move with the second layer's order, its columns with the first's:
-$W_2' = P_2 W_2 P_1^\\top$. So the gains of layer 1 contain $P_2$, and the gains of layer 2 contain $P_1$. To match one we need the other.
+$W_2' = P_2 W_2 P_1^\top$. So the gains of layer 1 contain $P_2$, and the gains of layer 2 contain $P_1$. To match one we need the other.
 
 For a network of any depth, here are the three formulas of this notebook, as code. A network is a list of pairs (weight, bias):
 """
@@ -219,16 +219,16 @@ print("the library finds the same orders:", all(torch.equal(x, y) for x, y in zi
 print("and the same gain:", abs(found.gain - (heights[-1] - heights[0])) < 1e-3)
 
 # %% [markdown]
-"""
+r"""
 ## Why not simply from front to back?
 
 Match the first layer by its inputs, then the second by the first, and so on: one pass, no hen and egg. The paper has a small
-example of what this misses (appendix A.7.2): two linear networks of shape 1-2-2-1, both about $f(x) = x$, and a small $\\varepsilon$:
+example of what this misses (appendix A.7.2): two linear networks of shape 1-2-2-1, both about $f(x) = x$, and a small $\varepsilon$:
 
-$$A:\\ (1\\ \\ 0)\\begin{pmatrix}1&0\\\\0&\\varepsilon\\end{pmatrix}\\begin{pmatrix}1\\\\1+\\varepsilon\\end{pmatrix}x \\qquad
-B:\\ (0\\ \\ 1)\\begin{pmatrix}0&0\\\\0&1\\end{pmatrix}\\begin{pmatrix}1\\\\1+\\varepsilon\\end{pmatrix}x$$
+$$A:\ (1\ \ 0)\begin{pmatrix}1&0\\0&\varepsilon\end{pmatrix}\begin{pmatrix}1\\1+\varepsilon\end{pmatrix}x \qquad
+B:\ (0\ \ 1)\begin{pmatrix}0&0\\0&1\end{pmatrix}\begin{pmatrix}1\\1+\varepsilon\end{pmatrix}x$$
 
-**Predict.** A computes $x$ and B computes $(1+\\varepsilon)x$. What does the network half-way between them compute after greedy matching?
+**Predict.** A computes $x$ and B computes $(1+\varepsilon)x$. What does the network half-way between them compute after greedy matching?
 """
 
 # %%
@@ -252,9 +252,9 @@ for name, pair in {"greedy": greedy, "descent": descent}.items():
     print(f"{name:7} {[order.tolist() for order in pair]}: half-way, f(x) = {half_way(pair):.4f} x, objective {objective(net_a, net_b, pair):.3f}")
 
 # %% [markdown]
-"""
+r"""
 Greedy keeps both layers as they are, because looking back shows no reason to move, and the midpoint does *half* of what both networks do.
-Looking back *and* ahead, the descent swaps both layers and lands at $(1 + \\varepsilon/2)\\,x$. On a real network the same happens on a larger
+Looking back *and* ahead, the descent swaps both layers and lands at $(1 + \varepsilon/2)\,x$. On a real network the same happens on a larger
 scale: with a single pass, the paper's ResNet50 stays at about 7 % ImageNet accuracy half-way, against 51 % when it runs to its end (A.7.1).
 """
 
@@ -262,15 +262,15 @@ scale: with a single pass, the paper's ResNet50 stays at about 7 % ImageNet accu
 assert abs(half_way(greedy) - (0.25 + (1 + eps) ** 2 / 4)) < 1e-6 and abs(half_way(descent) - (1 + eps / 2)) < 1e-6
 
 # %% [markdown]
-"""
+r"""
 ## How hard can it be? A round trip hidden in the weights
 
 The descent promises an end, not the best. Could a cleverer method promise the best? Here is why nobody expects so. Take six cities. Write
 their distances $D$ into A's middle matrix, and into B's a $C$ that says "each place is followed by the next":
 
-$$W_A = \\lambda I - D, \\qquad W_B = \\lambda I + C.$$
+$$W_A = \lambda I - D, \qquad W_B = \lambda I + C.$$
 
-A large $\\lambda$ forces both layers into the *same* order, $P_1 = P_2$. What is left of the objective is minus the length of a round trip
+A large $\lambda$ forces both layers into the *same* order, $P_1 = P_2$. What is left of the objective is minus the length of a round trip
 through the cities. **The best shuffle is the shortest tour.**
 """
 
@@ -439,7 +439,7 @@ print(f"planted: {target:.1f};  descents: {', '.join(f'{end:.1f}' for end in sor
 assert max(ends) < target
 
 # %% [markdown]
-"""
+r"""
 Never: with noise of twice the weights' size, every descent stops on a lower peak, and not always on the same one. This is the price of
 looking at one layer at a time. Better starts go further on such problems, and are the business of the next notebook.
 On wide and well-trained networks, such as those above, the peak that is found is good enough.
@@ -452,7 +452,7 @@ On trained MNIST networks that is enough to make the barrier vanish, after a few
 
 ## Exercises
 
-**04-1** · easy · 4 minutes. In the example of appendix A.7.2, let $\\varepsilon = 0.1$. What does the midpoint network multiply its input by after *greedy* matching?
+**04-1** · easy · 4 minutes. In the example of appendix A.7.2, let $\varepsilon = 0.1$. What does the midpoint network multiply its input by after *greedy* matching?
 
 <details><summary>Hint</summary>Greedy leaves both layers as they are. Average the three matrices of A and B one by one, then multiply them.</details>
 """

@@ -97,14 +97,14 @@ draw_cloud(objectives.numpy(), losses.numpy(), {"naive": 0, "weight matching": n
 assert losses[lowest] <= losses[nearest] < losses[0] and correlation < -0.5
 
 # %% [markdown]
-"""
+r"""
 The hope is well founded and not fulfilled: near in weights goes with low in loss, but the nearest is not the lowest. With more units we cannot try
 everything. Could gradient descent find the way?
 
 ## The trouble with gradients
 
-A permutation is a discrete thing. Let a tensor $\\tilde\\Theta$ with the shape of the weights stand for it through **projection**: the permutation
-that brings B nearest to $\\tilde\\Theta$. Move $\\tilde\\Theta$ a little, and almost always the permutation stays the same, so the loss does: its gradient
+A permutation is a discrete thing. Let a tensor $\tilde\Theta$ with the shape of the weights stand for it through **projection**: the permutation
+that brings B nearest to $\tilde\Theta$. Move $\tilde\Theta$ a little, and almost always the permutation stays the same, so the loss does: its gradient
 is zero wherever there is one. **Predict** what torch says when we ask for it.
 """
 
@@ -118,9 +118,9 @@ loss = middle_loss(model, a, permute(b, project(theta, b)))
 print("the loss knows of theta:", loss.requires_grad)
 
 # %% [markdown]
-"""
-It does not even know that $\\tilde\\Theta$ was there. The **straight-through** trick (Bengio and others, 2013) is to lie in the backward pass: on the way
-forward use the projected weights $\\pi(B)$, on the way back pretend that the projection was the identity. In torch that is one line: add something that
+r"""
+It does not even know that $\tilde\Theta$ was there. The **straight-through** trick (Bengio and others, 2013) is to lie in the backward pass: on the way
+forward use the projected weights $\pi(B)$, on the way back pretend that the projection was the identity. In torch that is one line: add something that
 is zero in value and one in gradient.
 """
 
@@ -136,13 +136,13 @@ middle_loss(model, a, through).backward()
 print("every tensor of theta has a gradient:", all(theta[name].grad.abs().max() > 0 for name in a))
 
 # %% [markdown]
-"""
+r"""
 ## Training a permutation, by hand
 
-Algorithm 2 of the paper: start with $\\tilde\\Theta = A$, so that the first projection *is* weight matching. Then repeat: project, measure the loss half-way,
-send its gradient straight through to $\\tilde\\Theta$, take a step of SGD. Keep the best permutation that was met on the way.
+Algorithm 2 of the paper: start with $\tilde\Theta = A$, so that the first projection *is* weight matching. Then repeat: project, measure the loss half-way,
+send its gradient straight through to $\tilde\Theta$, take a step of SGD. Keep the best permutation that was met on the way.
 
-Now with 24 units: 24! is about $6 \\cdot 10^{23}$, too many to try.
+Now with 24 units: 24! is about $6 \cdot 10^{23}$, too many to try.
 """
 
 # %%
@@ -172,8 +172,8 @@ assert losses[best] < losses[0]
 draw_trace(losses, [order.tolist() for order in orders], len(losses) - 1, ends=ends)
 
 # %% [markdown]
-"""
-The loss does not fall smoothly, as in ordinary training: it stands still while $\\tilde\\Theta$ moves within one permutation's territory, and jumps when
+r"""
+The loss does not fall smoothly, as in ordinary training: it stands still while $\tilde\Theta$ moves within one permutation's territory, and jumps when
 the projection changes, up as well as down. So the best so far is kept. Slide through the steps: the upper strip is weight matching's order, as a rainbow.
 """
 

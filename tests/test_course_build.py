@@ -25,6 +25,8 @@ def test_rules_of_the_course(source):
             lines = [line for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
             assert len(lines) <= 15, f"a cell of {len(lines)} lines: {lines[0]}"
             assert "rb.check" not in cell.source
+        else:
+            assert not re.search(r"\\\\[a-zA-Z]", cell.source), "a doubled backslash: the formula will not be set"
     numbers = {number for cell in cells for number in re.findall(r'check\("(\d\d-\d)"', cell.source)}
     assert len(numbers) >= 3
     assert all(number.startswith(source.stem[:2]) for number in numbers)
