@@ -27,7 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent.parent)]
 RESULTS = Path(__file__).parent / "results"
 PAIRS = ("mlp", "resnet20x1", "resnet20x4", "resnet20x8", "vgg16", "resnet50")
-METHODS = ("plain", "outward", "barycentre", "identity", "rebasin")
+METHODS = ("plain", "outward", "inward", "barycentre", "identity", "rebasin")
 INPUTS = {"mlp": (1, 28, 28), "resnet50": (3, 64, 64)}
 
 

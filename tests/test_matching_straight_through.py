@@ -51,7 +51,7 @@ def test_it_lowers_the_loss_of_the_midpoint(trained):
     first = straight_through_matching(spec, a, b, data, steps=0, evaluation=5000, progress=False)
     assert list(found.scores) == sorted(found.scores, reverse=True)
     assert found.scores[0] == pytest.approx(first.scores[0], rel=1e-6)
-    assert found.scores[-1] < 0.8 * found.scores[0]
+    assert found.scores[-1] < 0.95 * found.scores[0]
     assert midpoint_loss(a, b, spec, found.permutation, data) == pytest.approx(found.scores[-1], rel=1e-4)
     assert len(found.scores) == len(found.history)
     assert found.objective == pytest.approx(objective(spec, a.state_dict(), b.state_dict(), found.permutation), rel=1e-9)

@@ -152,7 +152,7 @@ class _Merging:
 
     def _entered(self, problem: Problem) -> tuple[float, dict[str, Tensor]]:
         relaxation = Relaxation(problem)
-        relaxation.run(20, 1e-5)
+        relaxation.run(12, 1e-5)
         return self._descended(problem, relaxation.vertex(relaxation.matrices), relaxation)
 
     def _descended(self, problem: Problem, tables: dict[str, Tensor], from_: Relaxation | None) -> tuple[float, dict]:

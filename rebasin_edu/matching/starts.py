@@ -15,14 +15,14 @@ from .problem import Problem
 from .products import Products
 from .relaxation import Relaxation
 
-STARTS = ("outward", "barycentre", "forward", "backward", "identity", "random")
+STARTS = ("outward", "inward", "barycentre", "forward", "backward", "identity", "random")
 
 
 class UnknownStart(ValueError):
     """A start that is none of ``STARTS``, nor a permutation."""
 
 
-def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: float = 8.0, steps: int = 20) -> Descent:
+def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: float = 8.0, steps: int = 12) -> Descent:
     """A descent at its start; see ``weight_matching`` for the names.
 
     Args:
@@ -46,8 +46,8 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
         tables = relaxation.vertex(relaxation.matrices)
         return Descent(problem, tables, None if relaxation.left_out else relaxation.products, began)
     products = Products(problem, identity)
-    if start == "outward":
-        tables = outward(problem, products)
+    if start in ("outward", "inward"):
+        tables = anchored(problem, products, backwards=start == "inward")
     elif start in ("forward", "backward"):
         tables = weighted(problem, products, forward=start == "forward", weight=weight)
     else:
@@ -55,11 +55,12 @@ def begin(problem: Problem, start: str | Permutation, seed: int, *, weight: floa
     return Descent(problem, tables, products, began)
 
 
-def outward(problem: Problem, products: Products) -> dict[str, Tensor]:
-    """Each group once, from the fixed ends of the network on, judged by what is already known.
+def anchored(problem: Problem, products: Products, *, backwards: bool) -> dict[str, Tensor]:
+    """Each group once, from a fixed end of the network on, judged by what is already known.
 
     A weight says nothing about one of its axes while the order of its other axis is still arbitrary. So only those places count
-    whose other groups have been matched, and the next group is the one with the largest share of such entries.
+    whose other groups have been matched. The next group is the one with the largest share of such entries; ``backwards``, the
+    last of the network that is left.
     """
     left, known = list(moves(problem.spec)), set()
     decided: set[str] = set()
@@ -73,7 +74,7 @@ def outward(problem: Problem, products: Products) -> dict[str, Tensor]:
         return sizes[True] / (sizes[True] + sizes[False])
 
     while left:
-        move = max(left, key=share)
+        move = left[-1] if backwards else max(left, key=share)
         left.remove(move)
         products.set(solve(problem, move, partial(products.gains, known=known), products.tables))
         decided |= set(move.groups)

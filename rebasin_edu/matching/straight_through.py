@@ -53,7 +53,7 @@ def straight_through_matching(
     batch_size: int = 500,
     lr: float = 0.01,
     momentum: float = 0.9,
-    start: str | Permutation = "outward",
+    start: str | Permutation = "inward",
     evaluation: int = 2000,
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,

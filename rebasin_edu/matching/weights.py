@@ -18,7 +18,7 @@ def weight_matching(
     a: Weights,
     b: Weights,
     *,
-    start: str | Permutation = "outward",
+    start: str | Permutation = "inward",
     restarts: int = 1,
     seed: int = 0,
     max_sweeps: int = 100,
@@ -33,10 +33,12 @@ def weight_matching(
     Args:
         spec: the symmetries of the architecture.
         a, b: modules or state dicts of it, floating tensors of equal shapes, on one device; neither is changed.
-        start: where the descent begins. ``"outward"``: each group once, from the network's fixed ends on, by what is known
-            already (fast, and the best on most pairs); ``"barycentre"``: Frank-Wolfe on all groups at once (slower; the best
-            where the two networks share little); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer,
-            or out of it, count more; ``"identity"`` (the paper's); ``"random"``; or a permutation of your own.
+        start: where the descent begins. ``"inward"``: each group once, from the last layer back, by what is known already
+            (as fast as any, and a lower barrier between trained networks than the identity); ``"outward"``: the same from
+            the first layer on (the fastest, and the largest objective between networks that share nothing);
+            ``"barycentre"``: Frank-Wolfe on all groups at once (up to three times slower; the lowest barriers, and the best
+            under noise); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer, or out of it, count more;
+            ``"identity"`` (the paper's); ``"random"``; or a permutation of your own.
         restarts: keep the best of this many; the first begins at ``start``, the others at the identity (or at random), each
             with another order of the groups.
         seed: of the first order; the others follow from it.
