@@ -65,8 +65,6 @@ def label(rng: random.Random, size: int, depth: int = 3):
     return fresh(size)
 
 
-
-
 randoms = st.randoms(use_true_random=False)
 sizes = st.sampled_from([2, 3, 4, 6, 8, 12, 24])
 

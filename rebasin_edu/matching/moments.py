@@ -34,10 +34,7 @@ class PairMoments:
         mean_a, mean_b = (total / self.count for total in self.sums[:2])
         shift_a, shift_b = (shift.squeeze(1).double() for shift in self.shift)
         return (
-            self.cross / self.count
-            + torch.outer(shift_a, mean_b)
-            + torch.outer(mean_a, shift_b)
-            + torch.outer(shift_a, shift_b)
+            self.cross / self.count + torch.outer(shift_a, mean_b) + torch.outer(mean_a, shift_b) + torch.outer(shift_a, shift_b)
         )
 
     def correlation(self) -> Tensor:

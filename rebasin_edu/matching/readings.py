@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,10 +31,9 @@ class Reading:
         view = view.permute(order)
         if self.averaged:
             view = view.mean(tuple(range(view.ndim - len(self.averaged), view.ndim)))
-        size = 1
-        for dim in range(len(self.dims)):
-            size *= view.shape[dim]
-        return view.reshape(size, -1).clone()
+        found = view.reshape(math.prod(view.shape[: len(self.dims)]), -1)
+        shared = found.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
+        return found.clone() if shared else found
 
 
 def readings(trace: Trace, spec: PermutationSpec) -> dict[tuple[str, str], list[Reading]]:

@@ -93,4 +93,3 @@ def weighted(problem: Problem, products: Products, *, forward: bool, weight: flo
         if all(bool((before[group] == products.tables[group]).all()) for group in before):
             break
     return dict(products.tables)
-

@@ -72,9 +72,7 @@ def draw_spec(spec: PermutationSpec, *, rows: int = 40) -> Figure:
 def _colours(spec: PermutationSpec) -> dict[str, tuple[float, float, float]]:
     """A colour for each group; hues a golden ratio apart, so that neighbours differ."""
     golden = (math.sqrt(5) - 1) / 2
-    return {
-        group: colorsys.hls_to_rgb((0.58 + k * golden) % 1, (0.42, 0.56)[k % 2], 0.62) for k, group in enumerate(spec.groups)
-    }
+    return {group: colorsys.hls_to_rgb((0.58 + k * golden) % 1, (0.42, 0.56)[k % 2], 0.62) for k, group in enumerate(spec.groups)}
 
 
 def _segments(term: Term, colours: dict, start: float = 0.0, stop: float = 1.0) -> list[tuple[float, float, object]]:

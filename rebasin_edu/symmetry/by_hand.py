@@ -22,9 +22,7 @@ def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, t
                 f"the spec names {name!r}, which the weights do not have" + (f"; did you mean {near[0]!r}?" if near else "")
             )
         if len(entries) != state[name].ndim:
-            raise SpecMismatch(
-                f"{name} has {state[name].ndim} axes {tuple(state[name].shape)}, the spec writes {len(entries)}"
-            )
+            raise SpecMismatch(f"{name} has {state[name].ndim} axes {tuple(state[name].shape)}, the spec writes {len(entries)}")
         for axis, entry in enumerate(entries):
             if isinstance(entry, str):
                 size = state[name].shape[axis]

@@ -217,9 +217,7 @@ def unweave(label: Label, count: int, reason: str = "units taken in turns that d
             return [product([outer, part]) for part in parts]
         if count % inner.size == 0:
             rows(inner, inner.size)
-            return [
-                part for part in unweave(product(label.parts[:-1]), count // inner.size, reason) for _ in range(inner.size)
-            ]
+            return [part for part in unweave(product(label.parts[:-1]), count // inner.size, reason) for _ in range(inner.size)]
     fix(label, reason)
     return [fresh(size, reason) for _ in range(count)]
 

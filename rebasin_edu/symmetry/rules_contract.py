@@ -112,9 +112,7 @@ def einsum(call: Call):
 def bilinear(call: Call):
     x, y, weight, bias = (call.axes(name) for name in ("input1", "input2", "weight", "bias"))
     before = "abcdefgh"[: len(x) - 1]
-    result = contract(
-        call, [(before + "i", x), (before + "j", y), ("oij", weight)], before + "o", ["input1", "input2"]
-    )
+    result = contract(call, [(before + "i", x), (before + "j", y), ("oij", weight)], before + "o", ["input1", "input2"])
     if bias:
         call.same(result.labels[-1], bias[0])
     return result

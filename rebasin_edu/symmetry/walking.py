@@ -190,4 +190,3 @@ def _written(graph: fx.Graph) -> set[fx.Node]:
                     found.add(value)
                     value = value.args[0] if value.args else None
     return found
-
