@@ -118,6 +118,7 @@ def test_exported_page_moves_without_a_kernel(notebook, browser, cdn, tmp_path):
     page.close()
 
 
+@pytest.mark.slow  # starts a whole JupyterLab: minutes on a busy machine
 def test_slider_moves_in_jupyterlab(notebook, browser, tmp_path):
     nbformat.write(notebook, tmp_path / "slider.ipynb")
     with socket.socket() as free:
