@@ -59,8 +59,8 @@ def anchored(problem: Problem, products: Products, *, backwards: bool) -> dict[s
     """Each group once, from a fixed end of the network on, judged by what is already known.
 
     A weight says nothing about one of its axes while the order of its other axis is still arbitrary. So only those places count
-    whose other groups have been matched. The next group is the one with the largest share of such entries; ``backwards``, the
-    last of the network that is left.
+    whose other groups have been matched, and the next group is the one with the largest share of such entries; ``backwards``,
+    with the largest share of such entries among the weights that take it in.
     """
     left, known = list(moves(problem.spec)), set()
     decided: set[str] = set()
@@ -69,12 +69,14 @@ def anchored(problem: Problem, products: Products, *, backwards: bool) -> dict[s
         sizes = {True: 1e-9, False: 1e-9}
         for p in {p for group in move.groups for p in problem.parts_of[group]}:
             part = problem.parts[p]
+            if backwards and all(slot.incoming for slot in part.slots if slot.key[-1] in move.groups):
+                continue
             others = {name for slot in part.slots for name in slot.key if name in problem.spec.groups} - set(move.groups)
             sizes[others <= decided] += part.a.numel()
         return sizes[True] / (sizes[True] + sizes[False])
 
     while left:
-        move = left[-1] if backwards else max(left, key=share)
+        move = max(reversed(left) if backwards else left, key=share)
         left.remove(move)
         products.set(solve(problem, move, partial(products.gains, known=known), products.tables))
         decided |= set(move.groups)
