@@ -1,22 +1,22 @@
-"""Barriers of trained convolutional pairs over width: naive, matched, and matched with the statistics measured anew.
+"""Barriers of trained convolutional pairs over width: naive, matched by weights or activations, and the same repaired.
 
-    python benchmarks/widths.py [NAME ...] [--store]
+    python benchmarks/widths.py [FAMILY ...] [--widths 1 2] [--store]
 
-Trains what is neither stored nor cached (minutes to hours on a CPU; it goes on where it was stopped), prints a row for each
-pair and method, and with ``--store`` writes rebasin_edu/lab/stored/runs/NAME.json. Barriers are those of Git Re-Basin (the
-worst of 11 alphas, statistics averaged) and, as REPAIR reports them, of the midpoint against the mean of the parents.
-Activations and statistics are measured on 5,000 training images.
+Trains what is neither stored nor cached (minutes to hours on a CPU; it goes on where it was stopped), prints a line for each
+pair and method, and with ``--store`` adds the pairs to rebasin_edu/lab/stored/runs/FAMILY-widths.json. ``barrier`` is Git
+Re-Basin's (the worst alpha against the mean of the ends), ``midpoint`` is what REPAIR reports (alpha ½ against the mean of the
+parents). Networks with BatchNorm are repaired by measuring its statistics anew, the others by REPAIR. Activations and
+statistics are measured on 5,000 training images.
 """
 
 import argparse
 import time
 from dataclasses import replace
 
+from rows import curve_row, digits
+
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import save_run
-from rebasin_edu.lab.zoo import machine, versions
-from rebasin_edu.landscape import reestimate_batchnorm
-from rebasin_edu.matching.activations import activation_matching
+from rebasin_edu.lab.runs import RunError, described, load_run, save_run
 
 SGD = {"optimiser": "sgd", "weight_decay": 5e-4, "schedule": "one-cycle", "precision": "bfloat16"}
 CIFAR = rb.Recipe(
@@ -24,15 +24,20 @@ CIFAR = rb.Recipe(
 )
 SMALL = replace(CIFAR, size=16)
 FASHION = replace(CIFAR, dataset="fashion-mnist", size=14, augment=None, epochs=3)
-FAMILIES = {
-    "cifar10-16px-resnet20": [SMALL, replace(SMALL, width=2, epochs=6), replace(SMALL, width=4, epochs=3)],
-    "cifar10-resnet20": [CIFAR],
-    "cifar10-16px-vgg11": [replace(SMALL, model="vgg11", norm=None, lr=0.05, batch_size=125, epochs=8)],
-    "fashion-mnist-14px-resnet20": [FASHION],
-    "fashion-mnist-14px-vgg11": [replace(FASHION, model="vgg11", norm=None, lr=0.05, batch_size=125, epochs=2)],
+VGG = replace(CIFAR, model="vgg16", norm="layer", lr=0.1, epochs=8)
+PLAIN = {"model": "vgg11", "norm": None, "lr": 0.05, "batch_size": 125}
+FAMILIES = {  # name → recipes, seeds of the pairs
+    "cifar10-16px-resnet20": (
+        [SMALL, replace(SMALL, width=2, epochs=8), replace(SMALL, width=4, epochs=4), replace(SMALL, width=8, epochs=2)],
+        ((0, 1), (2, 3)),
+    ),
+    "cifar10-resnet20": ([CIFAR, replace(CIFAR, width=2, epochs=6), replace(CIFAR, width=4, epochs=6)], ((0, 1),)),
+    "cifar10-resnet20-layer": ([replace(CIFAR, norm="layer", epochs=10)], ((0, 1),)),
+    "cifar10-vgg16": ([replace(VGG, width=1 / 8), replace(VGG, width=1 / 4), replace(VGG, width=1 / 2), VGG], ((0, 1),)),
+    "cifar10-16px-vgg11": ([replace(SMALL, epochs=8, **PLAIN)], ((0, 1),)),
+    "fashion-mnist-14px-resnet20": ([FASHION], ((0, 1),)),
+    "fashion-mnist-14px-vgg11": ([replace(FASHION, epochs=2, **PLAIN)], ((0, 1),)),
 }
-SEEDS = (0, 1)
-ALPHAS = 11
 SAMPLES = 5_000  # training images, for activations and for statistics
 
 
@@ -42,70 +47,70 @@ def methods(model, a, b, data):
     yield "naive", b, 0.0
     found = rb.weight_matching(spec, a, b)
     yield "weight matching", spec.apply(b, found.permutation), found.seconds
-    found = activation_matching(spec, a, b, data.train.first(SAMPLES).inputs, model=model)
+    found = rb.activation_matching(spec, a, b, data.train.first(SAMPLES).inputs, model=model)
     yield "activation matching", spec.apply(b, found.permutation), found.seconds
 
 
-def pair(recipe, data):
+def measured(curve):
+    """A curve with both barriers."""
+    loss, accuracy = curve.barrier_at_midpoint
+    return curve_row(curve) | {"midpoint": {"loss": round(loss, 5), "accuracy": round(accuracy, 5)}}
+
+
+def pair(recipe, seeds, data, alphas):
     """All that is reported of one pair."""
-    model, b = (rb.load_or_train(recipe.with_seed(seed), dataset=data) for seed in SEEDS)
-    a, b = model.state_dict(), b.state_dict()
-    parents = [rb.evaluate(model, weights, data.test) for weights in (a, b)]
-    loss, accuracy = (sum(getattr(score, name) for score in parents) / 2 for name in ("loss", "accuracy"))
-    rows = []
+    model, b = (rb.load_or_train(recipe.with_seed(seed), dataset=data) for seed in seeds)
+    a, b, rows, parents = model.state_dict(), b.state_dict(), [], None
     for name, near, seconds in methods(model, a, b, data):
-        curve = rb.linear_path(model, a, near, data.test, alphas=ALPHAS)
-        middles = {"as it is": rb.lerp(a, near, 0.5)}
-        if recipe.norm == "batch":
-            middles["re-estimated"] = reestimate_batchnorm(model, middles["as it is"], data.train, samples=SAMPLES)
-        middles["REPAIR"] = rb.repair(model, a, near, None, data.train, samples=2000).weights
-        scores = {kind: rb.evaluate(model, weights, data.test) for kind, weights in middles.items()}
-        row = {"method": name, "seconds": round(seconds, 2), "middle": {}}
-        row |= {"loss": [round(x, 4) for x in curve.loss], "accuracy": [round(x, 4) for x in curve.accuracy]}
-        row |= {"loss_barrier": curve.barrier.loss, "accuracy_barrier": curve.barrier.accuracy}
-        for kind, score in scores.items():
-            row["middle"][kind] = {"loss": score.loss, "accuracy": score.accuracy}
-            row["middle"][kind] |= {"loss_barrier": score.loss - loss, "accuracy_barrier": accuracy - score.accuracy}
-        rows.append(row)
-        points = ", ".join(
-            f"{kind} {100 * (accuracy - s.accuracy):6.2f} points ({s.loss - loss:6.3f})" for kind, s in scores.items()
+        curve = rb.linear_path(model, a, near, data.test, alphas=alphas)
+        mended = rb.repaired_path(model, a, near, data.test, data.train, alphas=alphas, samples=SAMPLES)
+        parents = [{"loss": curve[end].loss, "accuracy": curve[end].accuracy} for end in (0, 1)]
+        rows.append({"method": name, "seconds": round(seconds, 2), "as it is": measured(curve), "repaired": measured(mended)})
+        loss, accuracy = mended.barrier_at_midpoint
+        print(
+            f"{recipe.model}×{recipe.width:g} on {data.name}, seeds {seeds}, parents {parents[0]['accuracy']:.2%}, "
+            f"{parents[1]['accuracy']:.2%}: {name:20} midpoint {100 * curve.barrier_at_midpoint.accuracy:6.2f} points "
+            f"({curve.barrier_at_midpoint.loss:6.3f}), repaired {100 * accuracy:6.2f} ({loss:6.3f})",
+            flush=True,
         )
-        print(f"{recipe.model}×{recipe.width} on {data.name}, parents {accuracy:.2%}: {name:20} midpoint {points}", flush=True)
-    return {
-        "recipe": recipe.to_dict(),
-        "seeds": list(SEEDS),
-        "width": recipe.width,
-        "epochs": recipe.epochs,
-        "parents": [{"loss": score.loss, "accuracy": score.accuracy} for score in parents],
-        "rows": rows,
-    }
+    about = {"recipe": recipe.to_dict(), "seeds": list(seeds), "width": recipe.width, "epochs": recipe.epochs}
+    return about | {"mend": mended.meta["mend"], "alphas": digits(curve.alphas), "parents": parents, "rows": rows}
+
+
+def merged(name, pairs):
+    """These pairs, and those of an earlier call that are not among them, by width."""
+    try:
+        before = load_run(f"{name}-widths")["pairs"]
+    except RunError:
+        before = []
+    now = [(one["recipe"], one["seeds"]) for one in pairs]
+    kept = [one for one in before if (one["recipe"], one["seeds"]) not in now and "mend" in one]
+    return sorted(kept + pairs, key=lambda one: (one["width"], one["seeds"]))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(FAMILIES), metavar="NAME", help=", ".join(FAMILIES))
+    parser.add_argument("names", nargs="*", default=list(FAMILIES), metavar="FAMILY", help=", ".join(FAMILIES))
     parser.add_argument("--widths", type=float, nargs="+", help="only these")
+    parser.add_argument("--alphas", type=int, default=11, help="an odd number, so that the midpoint is among them")
     parser.add_argument("--store", action="store_true")
     chosen = parser.parse_args()
     for name in chosen.names:
-        start = time.perf_counter()
-        recipes = [recipe for recipe in FAMILIES[name] if not chosen.widths or recipe.width in chosen.widths]
+        recipes, seeds = FAMILIES[name]
+        recipes = [recipe for recipe in recipes if not chosen.widths or recipe.width in chosen.widths]
         data = recipes[0].load_data()
-        pairs = [pair(recipe, data) for recipe in recipes]
-        if chosen.store:
-            widths = f" --widths {' '.join(f'{w:g}' for w in chosen.widths)}" if chosen.widths else ""
-            about = {
-                "data": data.name,
-                "samples": len(data.test.targets),
-                "recipe": recipes[0].to_dict(),
-                "seeds": [list(SEEDS)],
-                "machine": machine(),
-                "versions": versions(),
-                "seconds": round(time.perf_counter() - start, 1),
-                "command": f"python benchmarks/widths.py {name}{widths} --store",
-                "pairs": pairs,
-            }
-            print("stored", save_run(f"{name}-widths", about).name)
+        for recipe in recipes:
+            for each in seeds:
+                start = time.perf_counter()
+                found = pair(recipe, each, data, chosen.alphas)
+                if chosen.store:  # pair by pair: a long run may be stopped
+                    found["seconds"] = round(time.perf_counter() - start, 1)
+                    pairs = merged(name, [found])
+                    command = f"python benchmarks/widths.py {name} --alphas {chosen.alphas} --store"
+                    first = rb.Recipe.from_dict(pairs[0]["recipe"])
+                    run = described(data, first, [one["seeds"] for one in pairs], start, command, pairs=pairs)
+                    run["seconds"] = round(sum(one["seconds"] for one in pairs), 1)
+                    print("stored", save_run(f"{name}-widths", run).name, flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from .landscape import (
     merge,
     reestimate_batchnorm,
     repair,
+    repaired_path,
     slerp,
 )
 from .matching import (
@@ -124,6 +125,7 @@ __all__ = [
     "png",
     "reestimate_batchnorm",
     "repair",
+    "repaired_path",
     "slerp",
     "straight_through_matching",
     "sweep",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rebasin_edu.lab import checkpoints
-from rebasin_edu.lab.zoo import stored_dir
+from rebasin_edu.lab.data import Dataset
+from rebasin_edu.lab.recipes import Recipe
+from rebasin_edu.lab.zoo import machine, stored_dir, versions
 
 NEEDED = ("data", "recipe", "seeds", "machine", "versions", "seconds", "command")
 
@@ -29,6 +33,31 @@ def load_run(name: str) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"the stored run {name!r} is damaged: {error}") from error
+
+
+def described(
+    data: Dataset, recipe: Recipe, seeds: Sequence[Sequence[int]], started: float, command: str, **numbers: Any
+) -> dict[str, Any]:
+    """A run for ``save_run``: its numbers, and how they were made.
+
+    Args:
+        data: what the networks are scored on; ``samples`` counts its test examples.
+        recipe: of the first network; what differs in others stands with their numbers.
+        seeds: of each pair (or group) of networks.
+        started: ``time.perf_counter()`` when it began.
+        command: makes the run anew.
+    """
+    return {
+        "data": data.name,
+        "samples": len(data.test.targets),
+        "recipe": recipe.to_dict(),
+        "seeds": [list(group) for group in seeds],
+        "machine": machine(data.device),
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - started, 1),
+        "command": command,
+        **numbers,
+    }
 
 
 def save_run(name: str, run: dict[str, Any]) -> Path:

@@ -6,6 +6,7 @@ from .curves import Barrier, Curve, CurveError, linear_path
 from .diagnosis import Diagnosis, closed_form, diagnose
 from .evaluate import evaluate
 from .interpolate import IncompatibleWeights, lerp, mean, slerp
+from .mended import repaired_path
 from .merging import MergeError, MergeReport, merge
 from .planes import Plane, PlaneError, loss_plane
 from .repair import NothingToRepair, Repair, reestimate_batchnorm, repair
@@ -38,5 +39,6 @@ __all__ = [
     "merge",
     "reestimate_batchnorm",
     "repair",
+    "repaired_path",
     "slerp",
 ]

@@ -185,7 +185,7 @@ def linear_path(
         DataProblem: no data, no pairs, or (``BadTargets``) targets that are not classes of the model.
         CurveError: an alpha is not a finite number, or the path has an unknown name.
     """
-    alphas = _alphas(alphas)
+    alphas = evenly(alphas)
     states = compatible(state_for(model, a, of="first network"), state_for(model, b, of="second network"))
     line = [(1 - alpha, alpha) for alpha in alphas]
     buffers = frozenset(name for name, _ in model.named_buffers())
@@ -212,7 +212,8 @@ def _worst(heights: Iterable[float]) -> float:
     return math.nan if any(math.isnan(height) for height in heights) else max(heights)
 
 
-def _alphas(alphas: int | Sequence[float]) -> tuple[float, ...]:
+def evenly(alphas: int | Sequence[float]) -> tuple[float, ...]:
+    """That many alphas evenly from 0 to 1, or the given ones, checked."""
     if isinstance(alphas, int):
         if alphas < 2:
             raise CurveError(f"alphas={alphas}: a path needs at least its two ends")

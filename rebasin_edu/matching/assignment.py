@@ -31,8 +31,9 @@ def assign(gains: Tensor) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment
 
-    costs = gains.detach().to("cpu", torch.float64)
-    costs = (costs.mean(-2, keepdim=True) - costs).numpy()
+    gains = gains.detach()
+    costs = gains.cpu() if gains.dtype in (torch.float32, torch.float64) else gains.to("cpu", torch.float32)
+    costs = (costs.mean(-2, keepdim=True) - costs).numpy()  # the solver itself works in float64
     try:
         rows = [linear_sum_assignment(matrix)[1] for matrix in costs.reshape(-1, *costs.shape[-2:])]
     except ValueError as error:

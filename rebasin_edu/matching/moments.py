@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+CHUNK = 2**17  # entries of one network taken at a time: what stays in a core's cache
+
 
 class PairMoments:
     """Running first and second moments of the units of A and of B at one place; the memory does not grow with the samples.
@@ -23,11 +25,13 @@ class PairMoments:
             n = len(a)
             self.sums = [torch.zeros(n, dtype=torch.float64, device=a.device) for _ in range(4)]
             self.cross = torch.zeros(n, n, dtype=torch.float64, device=a.device)
-        a, b = a.sub_(self.shift[0]), b.sub_(self.shift[1])
         self.count += a.shape[1]
-        self.cross += a @ b.T
-        for total, found in zip(self.sums, (a.sum(1), b.sum(1), torch.linalg.vecdot(a, a), torch.linalg.vecdot(b, b))):
-            total += found
+        columns = max(1, CHUNK // len(a))
+        for x, y in zip(a.split(columns, 1), b.split(columns, 1)):
+            x, y = x.sub_(self.shift[0]), y.sub_(self.shift[1])
+            self.cross += x @ y.T
+            for total, found in zip(self.sums, (x.sum(1), y.sum(1), _squares(x), _squares(y))):
+                total += found
 
     def product(self) -> Tensor:
         """The uncentred ``E[a bᵀ]``, ``(units, units)``: the paper's."""
@@ -47,3 +51,8 @@ class PairMoments:
             deviations.append(torch.where(variance > floor, variance, torch.inf).sqrt())
         covariance = self.cross / self.count - torch.outer(mean_a, mean_b)
         return covariance / torch.outer(*deviations)
+
+
+def _squares(x: Tensor) -> Tensor:
+    """Sum of squares of each row, in float64; a norm reads the row once, where a product would write it out first."""
+    return torch.linalg.vector_norm(x, dim=1).double().square()
