@@ -11,8 +11,7 @@ import statistics
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import save_run
-from rebasin_edu.lab.zoo import machine, versions
+from rebasin_edu.lab.runs import described, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {
@@ -65,15 +64,8 @@ def main() -> None:
     middle = statistics.median(pair["matched"]["loss_barrier"] for pair in pairs)
     print(f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; {len(data.test.targets):,} test images")
     if options.store:
-        about = {
-            "data": data.name,
-            "samples": len(data.test.targets),
-            "recipe": recipe.to_dict(),
-            "seeds": [list(seeds) for seeds in PAIRS],
-            "machine": machine(),
-            "versions": versions(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "command": f"python benchmarks/mnist_barrier.py --data {options.data} --store",
+        command = f"python benchmarks/mnist_barrier.py --data {options.data} --store"
+        about = described(data, recipe, PAIRS, start, command) | {
             "pairs": pairs,
         }
         print("stored", save_run(f"{options.data}-mlp-barrier", about).name)

@@ -13,8 +13,7 @@ from dataclasses import asdict
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import save_run
-from rebasin_edu.lab.zoo import machine, versions
+from rebasin_edu.lab.runs import described, save_run
 from rebasin_edu.landscape import diagnose, loss_plane, repair
 
 SEEDS = (0, 1)
@@ -65,15 +64,8 @@ def main() -> None:
     lowest, highest = min(map(min, plane.loss)), max(map(max, plane.loss))
     print(f"plane: {plane.points}, one unit is {plane.distance:.2f} long; loss {lowest:.3f} to {highest:.3f}")
     if options.store:
-        about = {
-            "data": data.name,
-            "samples": len(data.test.targets),
-            "recipe": recipe.to_dict(),
-            "seeds": list(SEEDS),
-            "machine": machine(),
-            "versions": versions(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "command": "python benchmarks/mnist_plane.py --store",
+        command = "python benchmarks/mnist_plane.py --store"
+        about = described(data, recipe, [SEEDS], start, command) | {
             "curves": curves,
             "layers": layers,
             "middles": middles,

@@ -1,8 +1,8 @@
-"""When does the barrier go? Weight matching after every epoch of training, as in figure 3 of the paper, on MNIST.
+"""When does the barrier go? Weight matching after every epoch of training, as in figure 3 of the paper, on MNIST and CIFAR-10.
 
-    python benchmarks/onset.py [--data mnist-5k] [--epochs 0 1 2 5 25] [--store]
+    python benchmarks/onset.py [--data cifar10-45k] [--epochs 0 1 2 5 25] [--store]
 
-Takes the snapshots that every epoch of three pairs of networks left in the cache (and trains those that are missing, a few
+Takes the snapshots that every epoch of the networks left in the cache (and trains those that are missing, a few
 minutes each on one core), matches each pair at each epoch, measures both lines at 25 alphas on the test set, prints a row an
 epoch, and with ``--store`` writes the run that notebook 04 shows: rebasin_edu/lab/stored/runs/NAME.json.
 """
@@ -10,26 +10,17 @@ epoch, and with ``--store`` writes the run that notebook 04 shows: rebasin_edu/l
 import argparse
 import time
 
+from rows import curve_row, digits
+
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import save_run
-from rebasin_edu.lab.zoo import machine, versions
+from rebasin_edu.lab.runs import described, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
-SETTINGS = {"mnist": {}, "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100}}
-
-
-def digits(numbers: tuple[float, ...], places: int) -> list[float]:
-    return [round(number, places) for number in numbers]
-
-
-def row(curve: rb.Curve) -> dict:
-    """The curve of one pair at one epoch, in few digits."""
-    return {
-        "loss": digits(curve.loss, 4),
-        "accuracy": digits(curve.accuracy, 4),
-        "loss_barrier": round(curve.barrier.loss, 5),
-        "accuracy_barrier": round(curve.barrier.accuracy, 5),
-    }
+SETTINGS = {  # what it is called → the recipe, the seeds of the pairs
+    "mnist": ({}, PAIRS),
+    "mnist-5k": ({"dataset": "mnist-5k", "batch_size": 100}, PAIRS),
+    "cifar10-45k": ({"dataset": "cifar10-45k", "augment": "paper", "precision": "bfloat16"}, PAIRS[:1]),
+}
 
 
 def measure(recipe: rb.Recipe, data: rb.Dataset, spec: rb.PermutationSpec, seeds: tuple[int, int], epoch: int) -> dict:
@@ -40,12 +31,12 @@ def measure(recipe: rb.Recipe, data: rb.Dataset, spec: rb.PermutationSpec, seeds
         "naive": rb.linear_path(a, a, b, data.test),
         "matched": rb.linear_path(a, a, spec.apply(b, found.permutation), data.test),
     }
-    described = {name: row(line) for name, line in lines.items()}
+    rows = {name: curve_row(line) for name, line in lines.items()}
     print(
         f"seeds {seeds}, epoch {epoch:2}: " + ", ".join(f"{name} {line.barrier.loss:.4f}" for name, line in lines.items()),
         flush=True,
     )
-    return {"epoch": epoch, "sweeps": found.sweeps, "gain": round(found.gain, 3)} | described
+    return {"epoch": epoch, "sweeps": found.sweeps, "gain": round(found.gain, 3)} | rows
 
 
 def main() -> None:
@@ -54,26 +45,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=list(range(26)))
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
-    recipe = rb.Recipe(**SETTINGS[options.data])
+    fields, groups = SETTINGS[options.data]
+    recipe = rb.Recipe(**fields)
     data = recipe.load_data()
     spec = rb.PermutationSpec.from_model(recipe.build(data), data.test.inputs[:1])
     start, cpu = time.perf_counter(), time.process_time()
-    pairs = [{"seeds": list(seeds), "epochs": [measure(recipe, data, spec, seeds, e) for e in options.epochs]} for seeds in PAIRS]
+    rows = {seeds: [measure(recipe, data, spec, seeds, epoch) for epoch in options.epochs] for seeds in groups}
+    pairs = [{"seeds": list(seeds), "epochs": epochs} for seeds, epochs in rows.items()]
     if options.store:
-        about = {
-            "data": data.name,
-            "samples": len(data.test.targets),
-            "recipe": recipe.to_dict(),
-            "seeds": [list(seeds) for seeds in PAIRS],
-            "machine": machine(),
-            "versions": versions(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "cpu_seconds": round(time.process_time() - cpu, 1),
-            "command": f"python benchmarks/onset.py --data {options.data} --store",
-            "alphas": digits(tuple(k / 24 for k in range(25)), 6),
-            "pairs": pairs,
-        }
-        print("stored", save_run(f"{options.data}-mlp-onset", about).name)
+        command = f"python benchmarks/onset.py --data {options.data} --store"
+        run = described(data, recipe, groups, start, command, alphas=digits((k / 24 for k in range(25)), 6), pairs=pairs)
+        run["cpu_seconds"] = round(time.process_time() - cpu, 1)
+        print("stored", save_run(f"{options.data.removesuffix('-45k')}-mlp-onset", run).name)
 
 
 if __name__ == "__main__":

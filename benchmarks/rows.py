@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rebasin_edu import Curve
+from rebasin_edu import Curve, Score
 
 
 def digits(numbers: Iterable[float], places: int = 4) -> list[float]:
@@ -20,3 +20,12 @@ def curve_row(curve: Curve) -> dict:
         "loss_barrier": round(curve.barrier.loss, 5),
         "accuracy_barrier": round(curve.barrier.accuracy, 5),
     }
+
+
+def score_row(score: Score, bins: bool = False) -> dict:
+    """Loss, accuracy and calibration error of one network; ``bins`` keeps what its reliability diagram needs."""
+    row = {"loss": round(score.loss, 5), "accuracy": round(score.accuracy, 5), "ece": round(score.ece, 5)}
+    if bins:
+        held = score.reliability
+        row["bins"] = {name: digits(getattr(held, name), 2) for name in ("count", "confidence", "correct")}
+    return row

@@ -12,8 +12,7 @@ import argparse
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import save_run
-from rebasin_edu.lab.zoo import machine, versions
+from rebasin_edu.lab.runs import described, save_run
 from rebasin_edu.matching import activation_matching, straight_through_matching, weight_matching
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
@@ -71,16 +70,11 @@ def main() -> None:
             print(f"seeds {seeds}, {name:20}" + "".join(f"  {key} {rows[name][key]:.4f}" for key in KEYS), flush=True)
         pairs.append({"seeds": list(seeds), "methods": rows})
     if options.store:
-        about = {
-            "data": data.name,
-            "samples": len(data.test.targets),
-            "recipe": recipe.to_dict(),
-            "seeds": [list(seeds) for seeds in PAIRS],
-            "machine": machine(),
-            "versions": versions(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "command": f"python benchmarks/three_methods.py --data {options.data} --samples {options.samples} "
-            f"--steps {options.steps} --lr {options.lr:g} --store",
+        command = (
+            f"python benchmarks/three_methods.py --data {options.data} --samples {options.samples} "
+            f"--steps {options.steps} --lr {options.lr:g} --store"
+        )
+        about = described(data, recipe, PAIRS, start, command) | {
             "alphas": [round(alpha, 6) for alpha in curve.alphas],
             "keys": list(KEYS),
             "images": {

@@ -1,7 +1,7 @@
 """Models, data, training and stored results; this room knows nothing of permutations."""
 
 from rebasin_edu.lab.data import DataError, DataNotFound, Dataset, Split, load_data
-from rebasin_edu.lab.models import MLP, VGG, VGG11, VGG16, LayerNorm2d, ResNet20
+from rebasin_edu.lab.models import MLP, VGG, VGG11, VGG16, Ensemble, LayerNorm2d, ResNet20
 from rebasin_edu.lab.recipes import Recipe, RecipeError
 from rebasin_edu.lab.runs import RunError, load_run
 from rebasin_edu.lab.sweeps import SweepError, sweep
@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "DataNotFound",
     "Dataset",
+    "Ensemble",
     "LayerNorm2d",
     "Recipe",
     "RecipeError",

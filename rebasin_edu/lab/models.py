@@ -252,3 +252,19 @@ def _generator(seed: int | None) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+class Ensemble(nn.Module):
+    """Several networks that answer together, by the mean of their logits: what a merged network is held against.
+
+    Shape: that of its members. It costs as many forward passes as it has members.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise ModelError("an ensemble needs at least one network")
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x) for member in self.members]).mean(0)
