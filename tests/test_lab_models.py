@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rebasin_edu.lab.models import MLP, VGG11, VGG16, LayerNorm2d, ModelError, ResNet20
+from rebasin_edu.lab.models import MLP, VGG11, VGG16, Ensemble, LayerNorm2d, ModelError, ResNet20
 
 
 def millions(model):
@@ -118,3 +118,11 @@ def test_what_cannot_be_built_says_why():
         ResNet20(0.3)
     with pytest.raises(ModelError, match="depth 13"):
         VGG16(depth=13)
+
+
+def test_an_ensemble_answers_with_the_mean_of_the_logits():
+    members = [MLP(12, (8,), 4, seed=seed) for seed in range(3)]
+    x = torch.randn(5, 12)
+    torch.testing.assert_close(Ensemble(members)(x), (members[0](x) + members[1](x) + members[2](x)) / 3)
+    with pytest.raises(ModelError, match="at least one"):
+        Ensemble([])

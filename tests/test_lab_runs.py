@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import NEEDED, RunError, load_run, save_run
+from rebasin_edu.lab.runs import NEEDED, RunError, described, load_run, save_run
 from rebasin_edu.lab.zoo import stored_dir
 
 RUNS = sorted((stored_dir() / "runs").glob("*.json"))
@@ -55,3 +55,14 @@ def test_an_unknown_or_unexplained_run_is_refused(tmp_path, monkeypatch):
     (tmp_path / "runs" / "x.json").write_text(json.dumps(whole)[:20])
     with pytest.raises(RunError, match="'x' is damaged"):
         load_run("x")
+
+
+def test_a_run_is_described_by_what_made_it():
+    recipe = rb.Recipe(dataset="digits", width=16, depth=1, epochs=2, batch_size=200)
+    data = recipe.load_data(say=None)
+    run = described(data, recipe, [(0, 1), (2, 3)], 0.0, "python benchmarks/rows.py", heights=[1.0])
+    assert all(run[field] for field in NEEDED)
+    assert run["seeds"] == [[0, 1], [2, 3]]
+    assert run["heights"] == [1.0]
+    assert run["samples"] == len(data.test.targets)
+    assert rb.Recipe.from_dict(run["recipe"]) == recipe
