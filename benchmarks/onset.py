@@ -19,7 +19,7 @@ PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {  # what it is called → the recipe, the seeds of the pairs
     "mnist": ({}, PAIRS),
     "mnist-5k": ({"dataset": "mnist-5k", "batch_size": 100}, PAIRS),
-    "cifar10-45k": ({"dataset": "cifar10-45k", "augment": "paper", "precision": "bfloat16"}, PAIRS[:1]),
+    "cifar10-45k": ({"dataset": "cifar10-45k", "augment": "paper", "batch_size": 100, "precision": "bfloat16"}, PAIRS[:1]),
 }
 
 
