@@ -18,7 +18,7 @@ import rebasin_edu as rb
 from rebasin_edu.lab.runs import described, save_run
 
 SEEDS = (0, 1)
-RECIPES = {"mnist": rb.Recipe(), "cifar10-16px": replace(SMALL, width=2, epochs=12)}
+RECIPES = {"mnist": rb.Recipe(width=256), "cifar10-16px": replace(SMALL, width=2, epochs=12)}
 
 
 def measure(name, recipe):

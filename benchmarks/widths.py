@@ -22,17 +22,17 @@ SGD = {"optimiser": "sgd", "weight_decay": 5e-4, "schedule": "one-cycle", "preci
 CIFAR = rb.Recipe(
     dataset="cifar10-45k", model="resnet20", width=1, norm="batch", lr=0.2, batch_size=250, augment="crop-flip", epochs=12, **SGD
 )
-SMALL = replace(CIFAR, size=16)
+SMALL = replace(CIFAR, size=16, lr=0.4, weight_decay=1e-3)
 FASHION = replace(CIFAR, dataset="fashion-mnist", size=14, augment=None, epochs=3)
 VGG = replace(CIFAR, model="vgg16", norm="layer", lr=0.1, epochs=8)
-PLAIN = {"model": "vgg11", "norm": None, "lr": 0.05, "batch_size": 125}
+PLAIN = {"model": "vgg11", "norm": None, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 125}
 FAMILIES = {  # name → recipes, seeds of the pairs
     "cifar10-16px-resnet20": (
         [SMALL, replace(SMALL, width=2, epochs=8), replace(SMALL, width=4, epochs=4), replace(SMALL, width=8, epochs=2)],
         ((0, 1), (2, 3)),
     ),
     "cifar10-resnet20": ([CIFAR, replace(CIFAR, width=2, epochs=6), replace(CIFAR, width=4, epochs=6)], ((0, 1),)),
-    "cifar10-resnet20-layer": ([replace(CIFAR, norm="layer", epochs=10)], ((0, 1),)),
+    "cifar10-resnet20-layer": ([replace(CIFAR, norm="layer", epochs=8)], ((0, 1),)),
     "cifar10-vgg16": ([replace(VGG, width=1 / 8), replace(VGG, width=1 / 4), replace(VGG, width=1 / 2), VGG], ((0, 1),)),
     "cifar10-16px-vgg11": ([replace(SMALL, epochs=8, **PLAIN)], ((0, 1),)),
     "fashion-mnist-14px-resnet20": ([FASHION], ((0, 1),)),

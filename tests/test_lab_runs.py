@@ -66,3 +66,14 @@ def test_a_run_is_described_by_what_made_it():
     assert run["heights"] == [1.0]
     assert run["samples"] == len(data.test.targets)
     assert rb.Recipe.from_dict(run["recipe"]) == recipe
+
+
+def test_the_table_of_published_figures_is_that_of_the_stored_runs(monkeypatch, capsys, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import reference
+
+    kept = reference.OUT.read_text()
+    monkeypatch.setattr(reference, "OUT", tmp_path / "reference.md")
+    reference.main()
+    assert reference.OUT.read_text() == kept
+    assert kept.count("\n|") > 10
