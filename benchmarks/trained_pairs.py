@@ -4,7 +4,8 @@
 
 Every pair of the seeds whose networks are in the cache (or can be trained) is matched from each start, and by the best of
 ``--orders`` random orders, chosen by the objective and by the midpoint's loss on training images. Reported is the midpoint's
-loss above the mean of the two ends, on test images, BatchNorm re-estimated after averaging. Saves ``results/trained_pairs.json``.
+loss above the mean of the two ends, on test images, BatchNorm re-estimated after averaging. Saves
+``results/trained_pairs.json``, and a table of it as ``trained_pairs.md``.
 """
 
 from __future__ import annotations
@@ -21,30 +22,25 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
+from widths import FAMILIES
 
-from rebasin_edu.lab import Recipe, load_data, load_or_train
+from rebasin_edu.lab import Recipe, load_or_train
 from rebasin_edu.landscape import evaluate, lerp, reestimate_batchnorm
 from rebasin_edu.matching import STARTS, weight_matching
 from rebasin_edu.symmetry import Permutation, PermutationSpec
 
-COMMON = {"model": "resnet20", "norm": "batch", "optimiser": "sgd", "lr": 0.2, "weight_decay": 5e-4, "schedule": "one-cycle",
-          "batch_size": 250, "precision": "bfloat16"}  # fmt: skip
-CIFAR = {**COMMON, "dataset": "cifar10-45k", "size": 16, "augment": "crop-flip"}
-NETS = {
-    "cifar-x1": {**CIFAR, "width": 1, "epochs": 12},
-    "cifar-x4": {**CIFAR, "width": 4, "epochs": 3},
-    "fashion-x1": {**COMMON, "dataset": "fashion-mnist", "size": 14, "width": 1, "epochs": 3},
-}
+(SMALL_1, _, SMALL_4, _), _ = FAMILIES["cifar10-16px-resnet20"]
+NETS = {"cifar-x1": SMALL_1, "cifar-x4": SMALL_4, "fashion-x1": FAMILIES["fashion-mnist-14px-resnet20"][0][0]}
 OUT = Path(__file__).parent / "results" / "trained_pairs.json"
 
 
 class Pair:
     """Two trained networks, and the loss half-way between them."""
 
-    def __init__(self, fields: dict, seeds: tuple[int, int], test: int, train: int):
-        self.model, other = (load_or_train(Recipe(**fields, seed=seed), progress=False, say=None) for seed in seeds)
+    def __init__(self, recipe: Recipe, seeds: tuple[int, int], test: int, train: int):
+        self.model, other = (load_or_train(recipe.with_seed(seed), progress=False, say=None) for seed in seeds)
         self.a, self.b = self.model.state_dict(), other.state_dict()
-        data = load_data(fields["dataset"]).resized(fields["size"])
+        data = recipe.load_data()
         self.train, self.test = data.train.first(train), data.test.first(test)
         self.spec = PermutationSpec.from_model(self.model, self.test.inputs[:2])
         ends = [evaluate(self.model, state, self.test) for state in (self.a, self.b)]
@@ -89,6 +85,21 @@ def _row(pair: Pair, one) -> dict:
     return {"gain": one.gain, "seconds": one.seconds, **pair.barrier(one.permutation)}
 
 
+def markdown(content: dict) -> str:
+    """A row for each method, a column for each kind of network: the mean of the loss barriers, and those of the pairs."""
+    nets = list(dict.fromkeys(name.split()[0] for name in content))
+    methods = list(dict.fromkeys(method for one in content.values() for method in one["rows"]))
+    lines = [f"| start | {' | '.join(nets)} |", "|---" * (len(nets) + 1) + "|"]
+    for method in methods:
+        cells = []
+        for net in nets:
+            found = [one["rows"][method]["loss"] for name, one in content.items() if name.split()[0] == net]
+            cells.append(f"{statistics.mean(found):.2f} ({', '.join(f'{loss:.2f}' for loss in found)})")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    ends = [f"{name}: ends {one['ends']['accuracy']:.1%}" for name, one in content.items()]
+    return "\n".join(["Midpoint test loss above the mean of the ends, BatchNorm re-estimated.", "", *lines, "", *ends, ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="*", default=list(NETS), choices=NETS)
@@ -107,6 +118,7 @@ def main() -> None:
         content[f"{name} seeds {seeds[0]},{seeds[1]}"] = {"ends": ends, **sizes, "rows": rows}
         OUT.parent.mkdir(exist_ok=True)
         OUT.write_text(json.dumps(content, indent=1))
+        OUT.with_suffix(".md").write_text(markdown(content))
         print(f"\n{name}, seeds {seeds}: ends {pair.ends:.3f}, {100 * pair.accuracy:.1f} %")
         for method, row in rows.items():
             print(f"  {method:32s} barrier {row['loss']:+.3f} ({100 * row['accuracy']:+.1f} points) gain {row['gain']:.2f}")
