@@ -12,13 +12,13 @@ import time
 from dataclasses import replace
 
 from rows import curve_row, score_row
-from widths import SAMPLES, SMALL
+from widths import REPAIRED, SAMPLES, SMALL
 
 import rebasin_edu as rb
 from rebasin_edu.lab.runs import described, save_run
 
 SEEDS = (0, 1)
-RECIPES = {"mnist": rb.Recipe(width=256), "cifar10-16px": replace(SMALL, width=2, epochs=12)}
+RECIPES = {"mnist": rb.Recipe(width=256), "cifar10-16px": SMALL}
 
 
 def measure(name, recipe):
@@ -40,7 +40,7 @@ def measure(name, recipe):
     for method, permutation in found.items():
         near = spec.apply(b, permutation)
         curve = rb.linear_path(model, a, near, whole.test, alphas=11)
-        mended = rb.repaired_path(model, a, near, whole.test, images, alphas=11, samples=SAMPLES)
+        mended = rb.repaired_path(model, a, near, whole.test, images, alphas=5, samples=REPAIRED)
         curves[method] = {"as it is": curve_row(curve), "repaired": curve_row(mended)}
         scores[method], scores[f"{method}, repaired"] = curve[0.5], mended[0.5]
     scores["ensemble of both"] = rb.evaluate(rb.Ensemble(nets), None, whole.test)

@@ -5,8 +5,8 @@
 Trains what is neither stored nor cached (minutes to hours on a CPU; it goes on where it was stopped), prints a line for each
 pair and method, and with ``--store`` adds the pairs to rebasin_edu/lab/stored/runs/FAMILY-widths.json. ``barrier`` is Git
 Re-Basin's (the worst alpha against the mean of the ends), ``midpoint`` is what REPAIR reports (alpha ½ against the mean of the
-parents). Networks with BatchNorm are repaired by measuring its statistics anew, the others by REPAIR. Activations and
-statistics are measured on 5,000 training images.
+parents). Networks with BatchNorm are repaired by measuring its statistics anew, the others by REPAIR; the naive line, which no
+repair saves, at its midpoint alone. Activations are read on 5,000 training images, statistics on 2,000 of them.
 """
 
 import argparse
@@ -32,13 +32,13 @@ FAMILIES = {  # name → recipes, seeds of the pairs
         ((0, 1), (2, 3)),
     ),
     "cifar10-resnet20": ([CIFAR, replace(CIFAR, width=2, epochs=6), replace(CIFAR, width=4, epochs=6)], ((0, 1),)),
-    "cifar10-resnet20-layer": ([replace(CIFAR, norm="layer", epochs=8)], ((0, 1),)),
+    "cifar10-resnet20-layer": ([replace(CIFAR, norm="layer", epochs=6)], ((0, 1),)),
     "cifar10-vgg16": ([replace(VGG, width=1 / 8), replace(VGG, width=1 / 4), replace(VGG, width=1 / 2), VGG], ((0, 1),)),
     "cifar10-16px-vgg11": ([replace(SMALL, epochs=8, **PLAIN)], ((0, 1),)),
     "fashion-mnist-14px-resnet20": ([FASHION], ((0, 1),)),
     "fashion-mnist-14px-vgg11": ([replace(FASHION, epochs=2, **PLAIN)], ((0, 1),)),
 }
-SAMPLES = 5_000  # training images, for activations and for statistics
+SAMPLES, REPAIRED = 5_000, 2_000  # training images: for activations, for statistics
 
 
 def methods(model, a, b, data):
@@ -54,7 +54,11 @@ def methods(model, a, b, data):
 def measured(curve):
     """A curve with both barriers."""
     loss, accuracy = curve.barrier_at_midpoint
-    return curve_row(curve) | {"midpoint": {"loss": round(loss, 5), "accuracy": round(accuracy, 5)}}
+    return (
+        {"alphas": digits(curve.alphas)}
+        | curve_row(curve)
+        | {"midpoint": {"loss": round(loss, 5), "accuracy": round(accuracy, 5)}}
+    )
 
 
 def pair(recipe, seeds, data, alphas):
@@ -63,7 +67,8 @@ def pair(recipe, seeds, data, alphas):
     a, b, rows, parents = model.state_dict(), b.state_dict(), [], None
     for name, near, seconds in methods(model, a, b, data):
         curve = rb.linear_path(model, a, near, data.test, alphas=alphas)
-        mended = rb.repaired_path(model, a, near, data.test, data.train, alphas=alphas, samples=SAMPLES)
+        steps = 3 if name == "naive" else alphas
+        mended = rb.repaired_path(model, a, near, data.test, data.train, alphas=steps, samples=REPAIRED)
         parents = [{"loss": curve[end].loss, "accuracy": curve[end].accuracy} for end in (0, 1)]
         rows.append({"method": name, "seconds": round(seconds, 2), "as it is": measured(curve), "repaired": measured(mended)})
         loss, accuracy = mended.barrier_at_midpoint
@@ -74,7 +79,7 @@ def pair(recipe, seeds, data, alphas):
             flush=True,
         )
     about = {"recipe": recipe.to_dict(), "seeds": list(seeds), "width": recipe.width, "epochs": recipe.epochs}
-    return about | {"mend": mended.meta["mend"], "alphas": digits(curve.alphas), "parents": parents, "rows": rows}
+    return about | {"mend": mended.meta["mend"], "parents": parents, "rows": rows}
 
 
 def merged(name, pairs):
@@ -92,6 +97,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(FAMILIES), metavar="FAMILY", help=", ".join(FAMILIES))
     parser.add_argument("--widths", type=float, nargs="+", help="only these")
+    parser.add_argument("--pairs", type=int, help="only the first so many of each width")
     parser.add_argument("--alphas", type=int, default=11, help="an odd number, so that the midpoint is among them")
     parser.add_argument("--store", action="store_true")
     chosen = parser.parse_args()
@@ -100,7 +106,7 @@ def main():
         recipes = [recipe for recipe in recipes if not chosen.widths or recipe.width in chosen.widths]
         data = recipes[0].load_data()
         for recipe in recipes:
-            for each in seeds:
+            for each in seeds[: chosen.pairs]:
                 start = time.perf_counter()
                 found = pair(recipe, each, data, chosen.alphas)
                 if chosen.store:  # pair by pair: a long run may be stopped
