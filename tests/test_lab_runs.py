@@ -68,6 +68,11 @@ def test_a_run_is_described_by_what_made_it():
     assert rb.Recipe.from_dict(run["recipe"]) == recipe
 
 
+def test_the_readme_lists_what_is_stored():
+    listed = re.findall(r"`([a-z0-9-]+)`", (ROOT / "README.md").read_text().split("## Stored runs")[1].split("## ")[0])
+    assert sorted(listed) == [path.stem for path in RUNS]
+
+
 def test_the_table_of_published_figures_is_that_of_the_stored_runs(monkeypatch, capsys, tmp_path):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import reference
