@@ -146,12 +146,11 @@ def measure(
 
         def keep(site, activation, kept=kept, places=places):
             for reading in places.get((site.node, site.value), ()):
-                kept[reading.key, (reading.value, reading.piece.offsets, reading.piece.strides)] = reading.units(activation)
+                kept[reading.place] = reading.units(activation, keep=True)
 
         def join(site, activation, kept=kept, places=places):
             for reading in places.get((site.node, site.value), ()):
-                place = reading.key, (reading.value, reading.piece.offsets, reading.piece.strides)
-                moments.setdefault(place, PairMoments()).add(kept.pop(place), reading.units(activation))
+                moments.setdefault(reading.place, PairMoments()).add(kept.pop(reading.place), reading.units(activation))
 
         traced.run(states[0], keep, *args)
         traced.run(states[1], join, *args)

@@ -19,7 +19,7 @@ class PairMoments:
         self.count = 0
 
     def add(self, a: Tensor, b: Tensor) -> None:
-        """Count more samples: ``(units, samples)`` of A and of B for the same inputs. Both are overwritten."""
+        """Count more samples: ``(units, samples)`` of A and of B for the same inputs; neither is changed."""
         if not self.count:
             self.shift = [x.mean(1, keepdim=True) for x in (a, b)]
             n = len(a)
@@ -28,7 +28,7 @@ class PairMoments:
         self.count += a.shape[1]
         columns = max(1, CHUNK // len(a))
         for x, y in zip(a.split(columns, 1), b.split(columns, 1)):
-            x, y = x.sub_(self.shift[0]), y.sub_(self.shift[1])
+            x, y = x - self.shift[0], y - self.shift[1]
             self.cross += x @ y.T
             for total, found in zip(self.sums, (x.sum(1), y.sum(1), _squares(x), _squares(y))):
                 total += found
@@ -54,5 +54,7 @@ class PairMoments:
 
 
 def _squares(x: Tensor) -> Tensor:
-    """Sum of squares of each row, in float64; a norm reads the row once, where a product would write it out first."""
-    return torch.linalg.vector_norm(x, dim=1).double().square()
+    """Sum of squares of each row, in float64, by what is fast where rows lie in one piece (norm) and where columns do."""
+    if x.stride(1) == 1:
+        return torch.linalg.vector_norm(x, dim=1).double().square()
+    return torch.linalg.vecdot(x, x).double()

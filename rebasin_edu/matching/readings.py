@@ -24,14 +24,21 @@ class Reading:
     dims: tuple[int, ...]  # the piece's dimensions that make up the slot
     averaged: tuple[int, ...]  # dimensions of other groups, whose order is not known: their mean is read
 
-    def units(self, activation: Tensor) -> Tensor:
-        """The activation as ``(units, samples)``, a copy."""
+    @property
+    def place(self) -> tuple[Key, tuple]:
+        """What is read, and where: the same in every batch."""
+        return self.key, (self.value, self.piece.offsets, self.piece.strides)
+
+    def units(self, activation: Tensor, *, keep: bool = False) -> Tensor:
+        """The activation as ``(units, samples)``; a copy if it is to be kept while the graph runs on, else perhaps a view."""
         view = self.piece.view(activation)
         order = [*self.dims, *(d for d in range(view.ndim) if d not in (*self.dims, *self.averaged)), *self.averaged]
         view = view.permute(order)
         if self.averaged:
             view = view.mean(tuple(range(view.ndim - len(self.averaged), view.ndim)))
         found = view.reshape(math.prod(view.shape[: len(self.dims)]), -1)
+        if not keep:
+            return found
         shared = found.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
         return found.clone() if shared else found
 
