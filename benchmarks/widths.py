@@ -24,7 +24,7 @@ CIFAR = rb.Recipe(
 )
 SMALL = replace(CIFAR, size=16, lr=0.4, weight_decay=1e-3)
 FASHION = replace(CIFAR, dataset="fashion-mnist", size=14, augment=None, epochs=3)
-LAYER = replace(CIFAR, norm="layer", optimiser="adam", lr=2e-3, batch_size=100, epochs=5)  # SGD at 0.1 or 0.2: half as accurate
+LAYER = replace(CIFAR, norm="layer", optimiser="adam", lr=2e-3, batch_size=100, epochs=5)  # SGD learns slower in so few epochs
 VGG = replace(LAYER, model="vgg16", lr=1e-3)
 PLAIN = {"model": "vgg11", "norm": None, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 125}
 FAMILIES = {  # name → recipes, seeds of the pairs
