@@ -53,7 +53,8 @@ def convolutions():
             ours = [[row[kind]["midpoint"] for row in rows] for kind in ("as it is", "repaired")]
             points = [", ".join(f"{100 * middle['accuracy']:.1f}" for middle in kind) for kind in ours]
             losses = ", ".join(f"{middle['loss']:.3f}" for middle in ours[1])
-            what = f"ResNet20×{width}, {norm} norm"
+            size = chosen[0]["recipe"]["size"]
+            what = f"ResNet20×{width}, {norm} norm" + (f", at {size}×{size}" if size else "")
             yield f"{what}: accuracy of the parents", f"{parents:.1f} %", f"{accuracy:.1f} %", differs.format(**chosen[0])
             yield f"{what}: matched, accuracy barrier (points)", f"{matched:.1f}", points[0], "same"
             yield f"{what}: matched and repaired, accuracy barrier", f"{repaired:.1f}", points[1], "same"
