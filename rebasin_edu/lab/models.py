@@ -216,6 +216,22 @@ class ResNet20(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Ensemble(nn.Module):
+    """Several networks that answer together, by the mean of their logits: what a merged network is held against.
+
+    Shape: that of its members. It costs as many forward passes as it has members.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise ModelError("an ensemble needs at least one network")
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x) for member in self.members]).mean(0)
+
+
 def _units(base: int, width: float) -> int:
     units = round(base * width)
     if units < 1 or abs(units - base * width) > 1e-6:
@@ -252,19 +268,3 @@ def _generator(seed: int | None) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-class Ensemble(nn.Module):
-    """Several networks that answer together, by the mean of their logits: what a merged network is held against.
-
-    Shape: that of its members. It costs as many forward passes as it has members.
-    """
-
-    def __init__(self, members: Sequence[nn.Module]) -> None:
-        super().__init__()
-        if not members:
-            raise ModelError("an ensemble needs at least one network")
-        self.members = nn.ModuleList(members)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([member(x) for member in self.members]).mean(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHUNK = 2**17  # entries of one network taken at a time: what stays in a core's cache
+CHUNK = 2**17  # entries of one network taken at a time on a CPU: what stays in a core's cache
 
 
 class PairMoments:
@@ -26,7 +26,7 @@ class PairMoments:
             self.sums = [torch.zeros(n, dtype=torch.float64, device=a.device) for _ in range(4)]
             self.cross = torch.zeros(n, n, dtype=torch.float64, device=a.device)
         self.count += a.shape[1]
-        columns = max(1, CHUNK // len(a))
+        columns = max(len(a), CHUNK // len(a)) if a.device.type == "cpu" else a.shape[1]  # fewer would only sum up cross
         for x, y in zip(a.split(columns, 1), b.split(columns, 1)):
             x, y = x - self.shift[0], y - self.shift[1]
             self.cross += x @ y.T
