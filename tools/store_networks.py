@@ -1,23 +1,24 @@
-"""Copy networks from the user's cache into the package, in half precision where their loss moves by less than 1e-3.
+"""Copy networks from the user's cache into the package, in the fewest bits that move their loss by less than 1e-3.
 
-    python tools/store_networks.py '{"seed": 0}' '{"seed": 1}'
+    python tools/store_networks.py [--precision half] '{"seed": 0}' '{"seed": 1}'
 
 Each argument is a recipe; a network that is not in the cache is trained first. The loss is measured on the test set,
-so the recipe's data has to be here.
+so the recipe's data has to be here. ``--precision`` asks for more bits than it needs. What is stored already stays as it
+is: to pack it anew from the cache, remove it first.
 """
 
 from __future__ import annotations
 
-import copy
+import argparse
 import json
-import sys
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rebasin_edu.lab import Dataset, Recipe, load_or_train
-from rebasin_edu.lab.zoo import provenance, save_network, stored_dir
+from rebasin_edu.lab.packing import PRECISIONS, pack
+from rebasin_edu.lab.zoo import network, provenance, save_network, stored_dir
 
 LIMIT = 1e-3
 
@@ -29,24 +30,30 @@ def test_loss(model: nn.Module, dataset: Dataset) -> float:
     return sum(F.cross_entropy(model(x), y, reduction="sum").item() for x, y in parts) / len(dataset.test.targets)
 
 
-def main(arguments: list[str]) -> int:
+def main() -> None:
     """Store the network of every recipe given."""
-    if not arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
-    for text in arguments:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="+", metavar="RECIPE", help="JSON")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="at least this much")
+    chosen = parser.parse_args()
+    for text in chosen.recipes:
         recipe = Recipe.from_dict(json.loads(text))
         dataset = recipe.load_data()
         model = load_or_train(recipe, dataset=dataset)
         about = provenance(recipe)
-        halved = copy.deepcopy(model).half().float()
-        full, half = test_loss(model, dataset), test_loss(halved, dataset)
-        fits = abs(full - half) < LIMIT
-        about["precision"] = f"{'half' if fits else 'single'} (test loss {full:.6f} single, {half:.6f} half)"
-        path = save_network(stored_dir() / "networks", model, about, half=fits)
+        if "precision" in about:
+            print(f"{recipe.id} is stored already: {about['precision']}")
+            continue
+        full = test_loss(model, dataset)
+        for precision in PRECISIONS[PRECISIONS.index(chosen.precision) :]:
+            packed = network(recipe, pack(model.state_dict(), precision), about["shape"])
+            loss = test_loss(packed, dataset)
+            if abs(loss - full) < LIMIT:
+                break
+        about["precision"] = f"{precision} (test loss {full:.6f} single, {loss:.6f} {precision})"
+        path = save_network(stored_dir() / "networks", model, about, precision)
         print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {about['precision']}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

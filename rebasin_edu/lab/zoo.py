@@ -1,6 +1,6 @@
 """Networks by recipe: stored with the package, kept in the user's cache, or trained now; it says which.
 
-A network is one safetensors file (half precision where that was measured to be harmless) and a JSON file beside it
+A network is one safetensors file (in fewer bits where that was measured to be harmless) and a JSON file beside it
 that tells how it was made: recipe, data, machine, versions, time, history and the command that makes it anew.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rebasin_edu.lab import checkpoints
 from rebasin_edu.lab.checkpoints import CheckpointError
 from rebasin_edu.lab.data import Dataset
+from rebasin_edu.lab.packing import pack, unpack
 from rebasin_edu.lab.recipes import Recipe, resolved
 from rebasin_edu.lab.sources import cache_dir
 from rebasin_edu.lab.training import train
@@ -90,7 +91,8 @@ def load_or_train(
 
 
 def network(recipe: Recipe, tensors: dict[str, Tensor], shape: list[int] | None = None) -> nn.Module:
-    """Build a recipe's network around stored tensors (in any float precision), in eval mode."""
+    """Build a recipe's network around stored tensors (in any precision), in eval mode."""
+    tensors = unpack(tensors)
     model = recipe.build(_Shape(shape) if shape else None)
     wanted = model.state_dict()
     wrong = sorted(k for k in {*wanted, *tensors} if k not in wanted or k not in tensors)
@@ -113,13 +115,12 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     return checkpoints.load_tensors(found[0])[1]
 
 
-def save_network(folder: str | os.PathLike, model: nn.Module, about: dict[str, Any], half: bool = False) -> Path:
-    """Write a network and the JSON that tells how it was made; floats in half precision if ``half``."""
+def save_network(folder: str | os.PathLike, model: nn.Module, about: dict[str, Any], precision: str = "single") -> Path:
+    """Write a network and the JSON that tells how it was made; ``precision`` is one of ``packing.PRECISIONS``."""
     recipe = Recipe.from_dict(about["recipe"])
-    tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in model.state_dict().items()}
     path = Path(folder) / f"{recipe.id}.safetensors"
     checkpoints.save_json(path.with_suffix(".json"), about)
-    checkpoints.save_tensors(path, tensors, about)
+    checkpoints.save_tensors(path, pack(model.state_dict(), precision), about)
     return path
 
 
