@@ -3,9 +3,9 @@
     python benchmarks/repair.py '{"model": "vgg11", …}'                     # a recipe; seeds 0 and 1 are loaded or trained
     python benchmarks/repair.py '{"model": "resnet20", "norm": "batch", …}' --alphas 3 --samples 5000
 
-Without BatchNorm: REPAIR at every alpha. With it: re-estimation, held against one full pass of all samples as torch takes it
-itself. Barriers are the paper's (the worst alpha against the mean of the ends), on the test set; statistics come from
-training images.
+Without BatchNorm: REPAIR at every alpha between the ends. With it: re-estimation, held against one full pass of all
+samples as torch takes it itself. Barriers are the paper's (the worst alpha against the mean of the ends), on the test set;
+statistics come from training images.
 """
 
 from __future__ import annotations
@@ -19,14 +19,9 @@ import torch
 from torch import nn
 
 from rebasin_edu.lab import Recipe, load_or_train
-from rebasin_edu.landscape import Curve, evaluate, lerp, linear_path, reestimate_batchnorm, repair
+from rebasin_edu.landscape import evaluate, lerp, linear_path, repaired_path
 from rebasin_edu.matching import weight_matching
 from rebasin_edu.symmetry import PermutationSpec
-
-
-def curve_of(model, networks, test, alphas) -> Curve:
-    scores = [evaluate(model, network, test) for network in networks]
-    return Curve(alphas, *(tuple(getattr(s, k) for s in scores) for k in ("loss", "accuracy", "ece")), scores[0].samples)
 
 
 def full_pass(model: nn.Module, weights: dict, inputs: torch.Tensor) -> dict:
@@ -73,13 +68,9 @@ def main() -> None:
     batchnorm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     images = data.train.first(options.samples)
     started = os.times().user
-    if batchnorm:
-        mended = [reestimate_batchnorm(model, lerp(a, b2, alpha), images, samples=None) for alpha in alphas]
-        curves["re-estimated"] = curve_of(model, mended, test, alphas)
-    else:
-        mended = [repair(model, a, b2, None, images, alpha=alpha, samples=options.samples).weights for alpha in alphas]
-        curves["repaired"] = curve_of(model, mended, test, alphas)
-    print(f"{len(alphas)} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU")
+    last = "re-estimated" if batchnorm else "repaired"
+    curves[last] = repaired_path(model, a, b2, test, images, alphas=alphas, samples=options.samples)
+    print(f"{len(alphas) - 2} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU")
     print(f"{recipe.id}, seeds {options.seeds}, {data.name}, {len(test.targets)} test images, {len(alphas)} alphas")
     print(f"{'':14s}{'midpoint acc':>13s}{'loss':>8s}{'acc barrier':>13s}{'loss barrier':>13s}")
     for name, curve in curves.items():
@@ -88,12 +79,11 @@ def main() -> None:
             f"{100 * curve.barrier.accuracy:13.2f}{curve.barrier.loss:13.3f}"
         )
     print(f"ends: {curves['naive'][0].accuracy:.2%} and {curves['naive'][1].accuracy:.2%}")
-    last = curves["re-estimated" if batchnorm else "repaired"]
-    removed = {k: 1 - getattr(last.barrier, k) / getattr(curves["matched"].barrier, k) for k in ("accuracy", "loss")}
+    removed = {k: 1 - getattr(curves[last].barrier, k) / getattr(curves["matched"].barrier, k) for k in ("accuracy", "loss")}
     print(f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss {removed['loss']:.1%}")
     if batchnorm:
         score = evaluate(model, full_pass(model, lerp(a, b2, 0.5), images.inputs), test)
-        print(f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {last[0.5].accuracy:.2%})")
+        print(f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last][0.5].accuracy:.2%})")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Two networks that saw different data: the halves of a label-biased split (20 % of one half of the labels, 80 % of the other).
 
-    python benchmarks/split_data.py [mnist cifar10-16px] [--store]
+    python benchmarks/split_data.py [mnist cifar10-16px cifar10-16px-x2] [--store]
 
 As section 5.4 of the paper: each network and its merges on the whole test set, beside the ensemble of both and a network
 trained on all the data. ``--store`` writes rebasin_edu/lab/stored/runs/NAME-split-data.json. Networks with BatchNorm are merged
@@ -18,7 +18,7 @@ import rebasin_edu as rb
 from rebasin_edu.lab.runs import described, save_run
 
 SEEDS = (0, 1)
-RECIPES = {"mnist": rb.Recipe(width=256), "cifar10-16px": SMALL}
+RECIPES = {"mnist": rb.Recipe(width=256), "cifar10-16px": SMALL, "cifar10-16px-x2": replace(SMALL, width=2, epochs=8)}
 
 
 def measure(name, recipe):

@@ -188,6 +188,12 @@ def test_recipes_are_data(tmp_path):
     recipe = Recipe(model="resnet20", width=2.0, norm="batch", seed=3)
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert recipe.id == Recipe(model="resnet20", width=2, norm="batch", seed=3).id
+    assert Recipe().width == Recipe(width=512).width == 512
+    for model in ("vgg11", "vgg16", "resnet20"):
+        plain = Recipe(model=model)
+        assert plain == Recipe(model=model, width=1)  # a multiplier: 512 would be a network of terabytes
+        assert Recipe.from_dict(plain.changed()) == plain
+        assert Recipe.from_dict(Recipe(model=model, width=512).changed()).width == 512
     assert len({recipe.id, recipe.with_seed(4).id, Recipe(model="resnet20", width=2, norm="layer", seed=3).id}) == 3
     (tmp_path / "r.json").write_text(json.dumps(recipe.changed()))
     assert Recipe.from_file(tmp_path / "r.json") == recipe

@@ -18,6 +18,7 @@ from rebasin_edu.lab.models import MLP, NORMS, VGG11, VGG16, ResNet20
 from rebasin_edu.lab.training import SCHEDULES, SETTINGS
 
 MODELS = ("mlp", "vgg11", "vgg16", "resnet20")
+MLP_UNITS = 512
 
 
 class RecipeError(ValueError):
@@ -34,7 +35,7 @@ class Recipe:
         part: ``"a"`` or ``"b"`` for one half of the label-biased split, ``None`` for all.
         examples: this many training images, drawn by the seed; ``None`` for all.
         model: ``"mlp"``, ``"vgg11"``, ``"vgg16"`` or ``"resnet20"``.
-        width: units of each hidden layer of an MLP; a multiplier for the others.
+        width: units of each hidden layer of an MLP, 512 unless given; a multiplier for the others, 1 unless given.
         depth: hidden layers of an MLP.
         norm: ``"layer"``, ``"batch"`` or ``None``.
         seed: of the first weights, the batch order and the augmentation.
@@ -47,7 +48,7 @@ class Recipe:
     part: str | None = None
     examples: int | None = None
     model: str = "mlp"
-    width: float = 512
+    width: float | None = None
     depth: int = 3
     norm: str | None = None
     optimiser: str = "adam"
@@ -75,6 +76,8 @@ class Recipe:
             if getattr(self, name) not in known:
                 choices = ", ".join(map(repr, known))
                 raise RecipeError(f"{name}={getattr(self, name)!r} is not known in a recipe; choose one of {choices}")
+        if self.width is None:
+            object.__setattr__(self, "width", MLP_UNITS if self.model == "mlp" else 1)
         for name in ("width", "lr"):
             if not isinstance(getattr(self, name), (int, float)) or not getattr(self, name) > 0:
                 raise RecipeError(f"{name}={getattr(self, name)!r} in a recipe must be a number above 0")
@@ -115,8 +118,9 @@ class Recipe:
         return asdict(self)
 
     def changed(self) -> dict[str, Any]:
-        """Give back the fields that are not the default's."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        """Give back the fields that are not the default's, and the width of all but an MLP."""
+        default = {f.name: f.default for f in fields(self)} | {"width": MLP_UNITS if self.model == "mlp" else None}
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
 
     def with_seed(self, seed: int) -> Recipe:
         """Give back the same recipe with another seed."""
