@@ -40,6 +40,7 @@ FAMILIES = {  # name → recipes, seeds of the pairs
     "fashion-mnist-14px-resnet20": ([FASHION], ((0, 1),)),
     "fashion-mnist-14px-vgg11": ([replace(FASHION, epochs=2, **PLAIN)], ((0, 1),)),
 }
+SCORED = ("alphas", "loss", "accuracy", "ece", "reliability")
 SAMPLES, REPAIRED = 5_000, 2_000  # training images: for activations, for statistics
 
 
@@ -51,6 +52,12 @@ def methods(model, a, b, data):
     yield "weight matching", spec.apply(b, found.permutation), found.seconds
     found = rb.activation_matching(spec, a, b, data.train.first(SAMPLES).inputs, model=model)
     yield "activation matching", spec.apply(b, found.permutation), found.seconds
+
+
+def between(ends, curve):
+    """A curve of the points between A and B, with its ends: no permutation changes what a network scores, so once is enough."""
+    whole = {name: (getattr(ends, name)[0], *getattr(curve, name), getattr(ends, name)[-1]) for name in SCORED}
+    return replace(curve, **whole)
 
 
 def measured(curve):
@@ -66,12 +73,15 @@ def measured(curve):
 def pair(recipe, seeds, data, alphas):
     """All that is reported of one pair."""
     model, b = (rb.load_or_train(recipe.with_seed(seed), dataset=data) for seed in seeds)
-    a, b, rows, parents = model.state_dict(), b.state_dict(), [], None
+    a, b, rows = model.state_dict(), b.state_dict(), []
+    inner = [k / (alphas - 1) for k in range(1, alphas - 1)]
+    ends = rb.linear_path(model, a, b, data.test, alphas=2)
+    parents = [{"loss": ends[end].loss, "accuracy": ends[end].accuracy} for end in (0, 1)]
     for name, near, seconds in methods(model, a, b, data):
-        curve = rb.linear_path(model, a, near, data.test, alphas=alphas)
-        steps = 3 if name == "naive" else alphas
+        curve = between(ends, rb.linear_path(model, a, near, data.test, alphas=inner))
+        steps = [0.5] if name == "naive" else inner
         mended = rb.repaired_path(model, a, near, data.test, data.train, alphas=steps, samples=REPAIRED)
-        parents = [{"loss": curve[end].loss, "accuracy": curve[end].accuracy} for end in (0, 1)]
+        mended = between(ends, mended)
         rows.append({"method": name, "seconds": round(seconds, 2), "as it is": measured(curve), "repaired": measured(mended)})
         loss, accuracy = mended.barrier_at_midpoint
         print(
