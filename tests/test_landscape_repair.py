@@ -192,6 +192,16 @@ def test_dropout_stays_off_while_statistics_are_measured():
     assert model.training
 
 
+def test_reestimation_works_in_mixed_precision():
+    model, _ = pair(MAKERS["resnet with batchnorm"][0])
+    wanted = reestimate_batchnorm(model, model, IMAGES)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = reestimate_batchnorm(model, model, IMAGES)
+    for name, tensor in wanted.items():
+        assert found[name].dtype == tensor.dtype
+        torch.testing.assert_close(found[name], tensor, rtol=0.05, atol=0.02)
+
+
 def test_without_batchnorm_reestimation_says_so_and_does_nothing():
     for model in (MLP(12, (8,), 4, "layer"), nn.Sequential(nn.BatchNorm1d(12, track_running_stats=False), nn.Linear(12, 4))):
         with pytest.warns(NothingToRepair, match="nothing was re-estimated"):

@@ -107,9 +107,10 @@ def reestimate_batchnorm(
     def forward_of(name: str, module: nn.Module):
         def forward(x: Tensor) -> Tensor:
             dims = [dim for dim in range(x.ndim) if dim != 1]
-            var, mean = torch.var_mean(x, dims, correction=0)
+            var, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), dims, correction=0)
             moments[name].update(x.numel() // x.shape[1], mean.cpu().double().unsqueeze(0), var.cpu().double().unsqueeze(0))
-            return F.batch_norm(x, mean, var, module.weight, module.bias, False, 0.0, module.eps)
+            held = module.running_mean.dtype  # under autocast x is in half precision and the layer's own tensors are not
+            return F.batch_norm(x, mean.to(held), var.to(held), module.weight, module.bias, False, 0.0, module.eps)
 
         return forward
 
