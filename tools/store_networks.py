@@ -12,22 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-from rebasin_edu.lab import Dataset, Recipe, load_or_train
+from rebasin_edu.lab import Recipe, load_or_train
 from rebasin_edu.lab.packing import PRECISIONS, pack
 from rebasin_edu.lab.zoo import network, provenance, save_network, stored_dir
+from rebasin_edu.landscape import evaluate
 
 LIMIT = 1e-3
-
-
-@torch.inference_mode()
-def test_loss(model: nn.Module, dataset: Dataset) -> float:
-    """Mean cross-entropy on the test set."""
-    parts = zip(dataset.test.inputs.split(500), dataset.test.targets.split(500))
-    return sum(F.cross_entropy(model(x), y, reduction="sum").item() for x, y in parts) / len(dataset.test.targets)
 
 
 def main() -> None:
@@ -44,10 +34,10 @@ def main() -> None:
         if "precision" in about:
             print(f"{recipe.id} is stored already: {about['precision']}")
             continue
-        full = test_loss(model, dataset)
+        full = evaluate(model, None, dataset.test).loss
         for precision in PRECISIONS[PRECISIONS.index(chosen.precision) :]:
             packed = network(recipe, pack(model.state_dict(), precision), about["shape"])
-            loss = test_loss(packed, dataset)
+            loss = evaluate(packed, None, dataset.test).loss
             if abs(loss - full) < LIMIT:
                 break
         about["precision"] = f"{precision} (test loss {full:.6f} single, {loss:.6f} {precision})"

@@ -31,7 +31,7 @@ def pack(tensors: Mapping[str, Tensor], precision: str) -> dict[str, Tensor]:
             packed[name] = tensor.half()
         else:
             scale = (tensor.flatten(1).abs().amax(1) / LEVELS).clamp_min(torch.finfo(torch.float32).tiny)  # (out,)
-            packed[name] = (tensor / _along_units(scale, tensor)).round().clamp(-LEVELS, LEVELS).to(torch.int8)
+            packed[name] = (tensor / _along_units(scale, tensor)).round().to(torch.int8)
             packed[name + SCALE] = scale
     return packed
 
