@@ -1,10 +1,10 @@
 """Copy networks from the user's cache into the package, in the fewest bits that move their loss by less than 1e-3.
 
-    python tools/store_networks.py [--precision half] '{"seed": 0}' '{"seed": 1}'
+    python tools/store_networks.py [--precision half] [--repack] '{"seed": 0}' '{"seed": 1}'
 
 Each argument is a recipe; a network that is not in the cache is trained first. The loss is measured on the test set,
 so the recipe's data has to be here. ``--precision`` asks for more bits than it needs. What is stored already stays as it
-is: to pack it anew from the cache, remove it first.
+is, but with ``--repack``: then it is packed anew, from what is stored.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="+", metavar="RECIPE", help="JSON")
     parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="at least this much")
+    parser.add_argument("--repack", action="store_true", help="also what is stored already")
     chosen = parser.parse_args()
     for text in chosen.recipes:
         recipe = Recipe.from_dict(json.loads(text))
         dataset = recipe.load_data()
         model = load_or_train(recipe, dataset=dataset)
         about = provenance(recipe)
-        if "precision" in about:
+        before = about.get("precision", "single").split()[0]
+        if "precision" in about and not chosen.repack:
             print(f"{recipe.id} is stored already: {about['precision']}")
             continue
         full = evaluate(model, None, dataset.test).loss
@@ -40,7 +42,10 @@ def main() -> None:
             loss = evaluate(packed, None, dataset.test).loss
             if abs(loss - full) < LIMIT:
                 break
-        about["precision"] = f"{precision} (test loss {full:.6f} single, {loss:.6f} {precision})"
+        if precision == before:
+            print(f"{recipe.id} stays as it is: fewer bits than {before} move its loss by {LIMIT:g} or more")
+            continue
+        about["precision"] = f"{precision} (test loss {full:.6f} {before}, {loss:.6f} {precision})"
         path = save_network(stored_dir() / "networks", model, about, precision)
         print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {about['precision']}")
 
