@@ -55,9 +55,10 @@ def convolutions():
             losses = ", ".join(f"{middle['loss']:.3f}" for middle in ours[1])
             size = chosen[0]["recipe"]["size"]
             what = f"ResNet20×{width}, {norm} norm" + (f", at {size}×{size}" if size else "")
-            yield f"{what}: accuracy of the parents", f"{parents:.1f} %", f"{accuracy:.1f} %", differs.format(**chosen[0])
+            setting = differs.format(**chosen[0]) + (", scored in bfloat16" if "scored in" in chosen[0] else "")
+            yield f"{what}: accuracy of the parents", f"{parents:.1f} %", f"{accuracy:.1f} %", setting
             yield f"{what}: matched, accuracy barrier (points)", f"{matched:.1f}", points[0], "same"
-            yield f"{what}: matched and repaired, accuracy barrier", f"{repaired:.1f}", points[1], "same"
+            yield f"{what}: matched and repaired, accuracy barrier", f"{repaired:.2f}", points[1], "same"
             yield f"{what}: matched and repaired, loss barrier", f"{loss:.3f}", losses, "same"
 
 

@@ -3,10 +3,10 @@
     python benchmarks/widths.py [FAMILY ...] [--widths 1 2] [--store]
 
 Trains what is neither stored nor cached (minutes to hours on a CPU; it goes on where it was stopped), prints a line for each
-pair and method, and with ``--store`` adds the pairs to rebasin_edu/lab/stored/runs/FAMILY-widths.json. ``barrier`` is Git
-Re-Basin's (the worst alpha against the mean of the ends), ``midpoint`` is what REPAIR reports (alpha ½ against the mean of the
-parents). Networks with BatchNorm are repaired by measuring its statistics anew, the others by REPAIR; the naive line, which no
-repair saves, at its midpoint alone. Activations are read on 5,000 training images, statistics on 2,000 of them.
+pair and method, and with ``--store`` adds the pairs, each with its command, to the stored run FAMILY-widths. ``barrier`` is
+Git Re-Basin's (the worst alpha against the mean of the ends), ``midpoint`` is what REPAIR reports (alpha ½ against the mean of
+the parents). Networks with BatchNorm are repaired by measuring its statistics anew, the others by REPAIR; the naive line, which
+no repair saves, at its midpoint alone. Activations are read on 5,000 training images, statistics on 2,000 of them.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def pair(recipe, seeds, data, alphas, half):
     model, b = (rb.load_or_train(recipe.with_seed(seed), dataset=data) for seed in seeds)
     a, b, rows = model.state_dict(), b.state_dict(), []
     inner = [k / (alphas - 1) for k in range(1, alphas - 1)]
-    scoring = torch.autocast("cpu", torch.bfloat16, enabled=half)
+    scoring = torch.autocast(data.device.type, torch.bfloat16, enabled=half)
     with scoring:
         ends = rb.linear_path(model, a, b, data.test, alphas=2)
     parents = [{"loss": ends[end].loss, "accuracy": ends[end].accuracy} for end in (0, 1)]
@@ -100,15 +100,17 @@ def pair(recipe, seeds, data, alphas, half):
     return about | {"mend": mended.meta["mend"], "parents": parents, "rows": rows}
 
 
-def merged(name, pairs):
-    """These pairs, and those of an earlier call, by width; one whose recipe the family no longer has is dropped."""
+def merged(name, found):
+    """This pair among those of earlier calls, by width; one whose recipe the family no longer has is dropped."""
     try:
         before = load_run(f"{name}-widths")["pairs"]
     except RunError:
         before = []
-    now, family = [(one["recipe"], one["seeds"]) for one in pairs], [recipe.to_dict() for recipe in FAMILIES[name][0]]
-    kept = [one for one in before if (one["recipe"], one["seeds"]) not in now and one["recipe"] in family]
-    return sorted(kept + pairs, key=lambda one: (one["width"], one["seeds"]))
+    family = [recipe.to_dict() for recipe in FAMILIES[name][0]]
+    kept = [
+        one for one in before if one["recipe"] in family and (one["recipe"], one["seeds"]) != (found["recipe"], found["seeds"])
+    ]
+    return sorted([*kept, found], key=lambda one: (one["width"], one["seeds"]))
 
 
 def main():
@@ -130,11 +132,12 @@ def main():
                 found = pair(recipe, each, data, chosen.alphas, chosen.bfloat16)
                 if chosen.store:  # pair by pair: a long run may be stopped
                     found["seconds"] = round(time.perf_counter() - start, 1)
-                    pairs = merged(name, [found])
-                    options = f"--alphas {chosen.alphas}{' --bfloat16' * chosen.bfloat16}"
-                    command = f"python benchmarks/widths.py {name} {options} --store"
+                    command = f"python benchmarks/widths.py {name}"
+                    options = f"--widths {recipe.width:g} --alphas {chosen.alphas}{' --bfloat16' * chosen.bfloat16}"
+                    found["command"] = f"{command} {options} --store"
+                    pairs = merged(name, found)
                     first = rb.Recipe.from_dict(pairs[0]["recipe"])
-                    run = described(data, first, [one["seeds"] for one in pairs], start, command, pairs=pairs)
+                    run = described(data, first, [one["seeds"] for one in pairs], start, f"{command} --store", pairs=pairs)
                     run["seconds"] = round(sum(one["seconds"] for one in pairs), 1)
                     print("stored", save_run(f"{name}-widths", run).name, flush=True)
 

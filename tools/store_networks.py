@@ -32,9 +32,9 @@ def main() -> None:
         dataset = recipe.load_data()
         model = load_or_train(recipe, dataset=dataset)
         about = provenance(recipe)
-        before = about.get("precision", "single").split()[0]
-        if "precision" in about and not chosen.repack:
-            print(f"{recipe.id} is stored already: {about['precision']}")
+        stored = about.get("precision")
+        if stored and not chosen.repack:
+            print(f"{recipe.id} is stored already: {stored}")
             continue
         full = evaluate(model, None, dataset.test).loss
         for precision in PRECISIONS[PRECISIONS.index(chosen.precision) :]:
@@ -42,8 +42,9 @@ def main() -> None:
             loss = evaluate(packed, None, dataset.test).loss
             if abs(loss - full) < LIMIT:
                 break
-        if precision == before:
-            print(f"{recipe.id} stays as it is: fewer bits than {before} move its loss by {LIMIT:g} or more")
+        before = stored.split()[0] if stored else "single"
+        if stored and precision == before:
+            print(f"{recipe.id} stays as it is: {stored}")
             continue
         about["precision"] = f"{precision} (test loss {full:.6f} {before}, {loss:.6f} {precision})"
         path = save_network(stored_dir() / "networks", model, about, precision)
