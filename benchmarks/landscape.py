@@ -1,10 +1,12 @@
-"""25 alphas of the MNIST MLP on the 10,000 test images: what others do, a plain loop over tensors, and `linear_path`.
+"""25 alphas of the MNIST MLP on the 10,000 test images: what others do, a plain loop over tensors,
+and `linear_path`.
 
-    python benchmarks/landscape.py                # needs MNIST in torchvision's layout in $REBASIN_EDU_DATA
-    python benchmarks/landscape.py --repeats 7 --threads 2
+    python benchmarks/landscape.py                # needs MNIST in torchvision's layout in
+    $REBASIN_EDU_DATA python benchmarks/landscape.py --repeats 7 --threads 2
 
-The three ways run one after another within each repeat, so that they share the machine's mood; medians of CPU and wall seconds
-are printed, and the loss that each way finds. The plain loop gets its best batch size of those tried.
+The three ways run one after another within each repeat, so that they share the machine's mood;
+medians of CPU and wall seconds are printed, and the loss that each way finds. The plain loop gets
+its best batch size of those tried.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ ALPHAS = [k / 24 for k in range(25)]
 
 
 def unpacked(folder):
-    """A folder in which torchvision's MNIST finds its files: this one, or a temporary one where it holds archives only."""
+    """A folder in which torchvision's MNIST finds its files: this one, or a temporary one where it
+    holds archives only.
+    """
     raw = Path(folder) / "MNIST" / "raw"
     if (raw / "t10k-images-idx3-ubyte").exists():
         return folder
@@ -43,13 +47,16 @@ def unpacked(folder):
 
 @torch.no_grad()
 def peers(model, a, b, folder):
-    """A state dict loaded for each alpha, a DataLoader over PIL images with ToTensor and Normalize in batches of 5,000: what the
-    public PyTorch port of the MNIST experiment does (the constants here are those these networks were trained with).
+    """A state dict loaded for each alpha, a DataLoader over PIL images with ToTensor and Normalize
+    in batches of 5,000: what the public PyTorch port of the MNIST experiment does (the constants
+    here are those these networks were trained with).
     """
     from torchvision import datasets, transforms
 
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.0,), (1.0,))])
-    loader = DataLoader(datasets.MNIST(unpacked(folder), train=False, transform=transform), batch_size=5000)
+    loader = DataLoader(
+        datasets.MNIST(unpacked(folder), train=False, transform=transform), batch_size=5000
+    )
     losses, accuracies = [], []
     for alpha in ALPHAS:
         model.load_state_dict({name: (1 - alpha) * a[name] + alpha * b[name] for name in a})
@@ -98,21 +105,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only-ours", action="store_true", help="nothing else, so that the peak memory is ours")
+    parser.add_argument(
+        "--only-ours", action="store_true", help="nothing else, so that the peak memory is ours"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
     test = load_data("mnist").test
     a, b = (load_or_train(Recipe(seed=seed)) for seed in (0, 1))
     a, b = (
-        {name: x.detach().clone() for name, x in getattr(each, "state_dict", lambda each=each: each)().items()} for each in (a, b)
+        {
+            name: x.detach().clone()
+            for name, x in getattr(each, "state_dict", lambda each=each: each)().items()
+        }
+        for each in (a, b)
     )
     model = MLP(seed=0)
 
     unpacked(folder := os.environ.get("REBASIN_EDU_DATA", "data"))
     ways = {"linear_path": lambda: ours(model, a, b, test)}
     if not options.only_ours:
-        ways |= {f"plain loop, {n}": lambda n=n: plain(model, a, b, test, n) for n in (500, 1000, 5000)}
+        ways |= {
+            f"plain loop, {n}": lambda n=n: plain(model, a, b, test, n) for n in (500, 1000, 5000)
+        }
         ways |= {"peers' way": lambda: peers(model, a, b, folder)}
     for way in ways.values():
         measured(way) if way is not ways.get("peers' way") else None  # warm
@@ -123,16 +138,26 @@ def main() -> None:
             *seconds, found[name] = measured(way)
             times[name].append(seconds)
     reference = found["linear_path"]
-    median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
+    median = {
+        name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()
+    }
     print(
         f"{len(test.targets)} images, 25 alphas, {options.threads} threads, torch {torch.__version__}, {options.repeats} repeats"
     )
-    print(f"{'way':22s}{'CPU s':>9s}{'wall s':>9s}{'× CPU':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}")
+    print(
+        f"{'way':22s}{'CPU s':>9s}{'wall s':>9s}{'× CPU':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}"
+    )
     for name, (cpu, wall) in median.items():
-        loss, accuracy = (max(abs(x - y) for x, y in zip(found[name][i], reference[i])) for i in (0, 1))
+        loss, accuracy = (
+            max(abs(x - y) for x, y in zip(found[name][i], reference[i])) for i in (0, 1)
+        )
         faster = cpu / median["linear_path"][0], wall / median["linear_path"][1]
-        print(f"{name:22s}{cpu:9.2f}{wall:9.2f}{faster[0]:9.2f}{faster[1]:9.2f}{loss:15.1e}{accuracy:13.1e}")
-    print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        print(
+            f"{name:22s}{cpu:9.2f}{wall:9.2f}{faster[0]:9.2f}{faster[1]:9.2f}{loss:15.1e}{accuracy:13.1e}"
+        )
+    print(
+        f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""How fast and how good weight matching is: this package, plain Algorithm 1, and PyPI's ``rebasin`` in its own environment.
+"""How fast and how good weight matching is: this package, plain Algorithm 1, and PyPI's ``rebasin``
+in its own environment.
 
-    python benchmarks/matching.py --pairs mlp resnet20x1 resnet20x4 resnet20x8 vgg16 resnet50 --rebasin /path/to/other/python
+    python benchmarks/matching.py --pairs mlp resnet20x1 resnet20x4 resnet20x8 vgg16 resnet50
+    --rebasin /path/to/other/python
 
-Every run is a process of its own with one thread, on the same pair of networks for all methods. *Seconds* are user CPU
-seconds of the matching alone (median of ``--repeat``), *gain* is ⟨A, permuted B⟩ − ⟨A, B⟩ in float64, *peak* is the process's
-memory above what the two networks and the libraries take, *limit* is one sweep's matrix products at the measured rate plus
-one assignment a group. Prints a table, and saves it with the machine and the versions to
+Every run is a process of its own with one thread, on the same pair of networks for all methods.
+*Seconds* are user CPU seconds of the matching alone (median of ``--repeat``), *gain* is ⟨A,
+permuted B⟩ − ⟨A, B⟩ in float64, *peak* is the process's memory above what the two networks and the
+libraries take, *limit* is one sweep's matrix products at the measured rate plus one assignment a
+group. Prints a table, and saves it with the machine and the versions to
 ``benchmarks/results/matching.{json,md}``.
 """
 
@@ -24,7 +27,7 @@ import sys
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent.parent)]
+sys.path[:0] = [str(Path(__file__).parent.parent)]
 RESULTS = Path(__file__).parent / "results"
 PAIRS = ("mlp", "resnet20x1", "resnet20x4", "resnet20x8", "vgg16", "resnet50")
 METHODS = ("plain", "outward", "inward", "barycentre", "identity", "rebasin")
@@ -41,7 +44,9 @@ def peak() -> float:
 
 
 def network(pair: str, seed: int):
-    """A network with torch's default first weights (those of ``peers``' figures): all methods get the same pair."""
+    """A network with torch's default first weights (those of ``peers``' figures): all methods get
+    the same pair.
+    """
     import torch
     import torchvision
 
@@ -50,7 +55,13 @@ def network(pair: str, seed: int):
     torch.manual_seed(seed)
     if pair == "resnet50":
         return torchvision.models.resnet50()
-    model = MLP() if pair == "mlp" else VGG16() if pair == "vgg16" else ResNet20(int(pair.rpartition("x")[2]))
+    model = (
+        MLP()
+        if pair == "mlp"
+        else VGG16()
+        if pair == "vgg16"
+        else ResNet20(int(pair.rpartition("x")[2]))
+    )
     for module in model.modules():
         if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
             module.reset_parameters()
@@ -58,7 +69,7 @@ def network(pair: str, seed: int):
 
 
 def hand_spec(pair: str, model):
-    import paper_specs
+    from tests import paper_specs
 
     name = "resnet50" if pair == "resnet50" else pair.rpartition("x")[0] or pair
     return getattr(paper_specs, {"vgg16": "vgg"}.get(name, name) + "_spec")(model)
@@ -70,7 +81,9 @@ def planted(spec, state: dict, sigma: float, seed: int):
 
     generator = torch.Generator().manual_seed(seed)
     noisy = {
-        name: x + sigma * x.square().mean().sqrt() * torch.randn(x.shape, generator=generator) if x.is_floating_point() else x
+        name: x + sigma * x.square().mean().sqrt() * torch.randn(x.shape, generator=generator)
+        if x.is_floating_point()
+        else x
         for name, x in state.items()
     }
     permutation = spec.random(100 + seed)
@@ -96,9 +109,8 @@ def once(pair: str, method: str, seeds: list[int], pair_seed: int, sigma: float 
         return limit(spec, a, b)
     if method == "rebasin":
         return pypi_rebasin(pair, spec, model_a, model_b, a, b)
-    from oracles import algorithm_1, objective
-
     from rebasin_edu.matching import weight_matching
+    from tests.oracles import algorithm_1, objective
 
     base, before, rows = objective(spec, a, b, spec.identity()), peak(), []
     for seed in seeds:
@@ -111,7 +123,14 @@ def once(pair: str, method: str, seeds: list[int], pair_seed: int, sigma: float 
             seconds = user() - start
             found, sweeps = matching.permutation, matching.sweeps
         gain = objective(spec, a, b, found) - base
-        rows.append({"seconds": seconds, "gain": gain, "sweeps": sweeps, "exact": None if truth is None else found == truth})
+        rows.append(
+            {
+                "seconds": seconds,
+                "gain": gain,
+                "sweeps": sweeps,
+                "exact": None if truth is None else found == truth,
+            }
+        )
     return {"rows": rows, "peak_mb": peak() - before}
 
 
@@ -120,11 +139,15 @@ def pypi_rebasin(pair: str, spec, model_a, model_b, a: dict, b: dict) -> dict:
     import torch
     from rebasin import PermutationCoordinateDescent
 
-    moving = [n for n in spec.axes if any(x.name in spec.groups for p in spec.pieces[n] for x in p.leaves)]
+    moving = [
+        n for n in spec.axes if any(x.name in spec.groups for p in spec.pieces[n] for x in p.leaves)
+    ]
     names = [n for n in moving if n not in spec.buffers]
     inner = lambda x, y: sum(float((x[n].double() * y[n].double()).sum()) for n in names)  # noqa: E731
     base, before, start = inner(a, b), peak(), user()
-    descent = PermutationCoordinateDescent(model_a, model_b, torch.randn(1, *INPUTS.get(pair, (3, 32, 32))))
+    descent = PermutationCoordinateDescent(
+        model_a, model_b, torch.randn(1, *INPUTS.get(pair, (3, 32, 32)))
+    )
     descent.rebasin()
     seconds = user() - start
     after = {name: x.detach() for name, x in model_b.state_dict().items()}
@@ -133,12 +156,14 @@ def pypi_rebasin(pair: str, spec, model_a, model_b, a: dict, b: dict) -> dict:
 
 
 def limit(spec, a: dict, b: dict) -> dict:
-    """One sweep's matrix products at this machine's rate, and one assignment a group, each measured here and now."""
+    """One sweep's matrix products at this machine's rate, and one assignment a group, each measured
+    here and now.
+    """
     import torch
 
     from rebasin_edu.matching import assign
-    from rebasin_edu.matching.problem import Problem
-    from rebasin_edu.matching.products import Products
+    from rebasin_edu.matching.gain_matrices import Products
+    from rebasin_edu.matching.objective import Problem
 
     problem = Problem(spec, a, b)
     products = Products(problem, dict(spec.identity()))
@@ -156,7 +181,12 @@ def limit(spec, a: dict, b: dict) -> dict:
         assign(matrix)
     assignments = user() - start
     seconds = products.flops / rate + assignments
-    return {"flops": products.flops, "gflops": rate / 1e9, "assignments": assignments, "seconds": seconds}
+    return {
+        "flops": products.flops,
+        "gflops": rate / 1e9,
+        "assignments": assignments,
+        "seconds": seconds,
+    }
 
 
 def ask(python: str, *arguments) -> dict:
@@ -164,17 +194,30 @@ def ask(python: str, *arguments) -> dict:
     command = [python, __file__, "--once", json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     if done.returncode:
-        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+        return {
+            "failed": done.stderr.strip().splitlines()[-1]
+            if done.stderr.strip()
+            else f"exit {done.returncode}"
+        }
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def machine() -> dict:
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
     packages = ("torch", "torchvision", "scipy", "numpy")
     versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"cpu": model, "cores": os.cpu_count(), "threads": 1, "python": platform.python_version(), **versions}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "threads": 1,
+        "python": platform.python_version(),
+        **versions,
+    }
 
 
 def summary(found: dict) -> dict:
@@ -184,30 +227,57 @@ def summary(found: dict) -> dict:
     middle = {key: statistics.median(row[key] for row in rows) for key in ("seconds", "gain")}
     exact = None if rows[0]["exact"] is None else sum(row["exact"] for row in rows)
     sweeps = None if rows[0]["sweeps"] is None else statistics.median(row["sweeps"] for row in rows)
-    return {**middle, "sweeps": sweeps, "peak_mb": found["peak_mb"], "runs": len(rows), "exact": exact, "rows": rows}
+    return {
+        **middle,
+        "sweeps": sweeps,
+        "peak_mb": found["peak_mb"],
+        "runs": len(rows),
+        "exact": exact,
+        "rows": rows,
+    }
 
 
 def markdown(content: dict) -> str:
-    head = ["pair", "method", "CPU s", "× plain", "× limit", "gain", "over plain", "sweeps", "peak MB"]
+    head = [
+        "pair",
+        "method",
+        "CPU s",
+        "× plain",
+        "× limit",
+        "gain",
+        "over plain",
+        "sweeps",
+        "peak MB",
+    ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for pair, methods in content["random"].items():
         plain, bound = methods.get("plain", {}), methods.get("limit", {}).get("seconds", math.nan)
         for name, one in methods.items():
             if name == "limit":
-                lines.append(f"| {pair} | limit ({one['gflops']:.0f} GFLOP/s) | {bound:.3f} | | | | | 1 | |")
+                lines.append(
+                    f"| {pair} | limit ({one['gflops']:.0f} GFLOP/s) | {bound:.3f} | | | | | 1 | |"
+                )
             elif "failed" in one:
                 lines.append(f"| {pair} | {name} | failed: {one['failed']} | | | | | | |")
             else:
                 ratio = one["seconds"] / plain.get("seconds", math.nan)
                 better = 100 * (one["gain"] / plain.get("gain", math.nan) - 1)
                 sweeps = "" if one["sweeps"] is None else f"{one['sweeps']:g}"
-                row = [pair, name, f"{one['seconds']:.3f}", f"{ratio:.2f}", f"{one['seconds'] / bound:.1f}"]
+                row = [
+                    pair,
+                    name,
+                    f"{one['seconds']:.3f}",
+                    f"{ratio:.2f}",
+                    f"{one['seconds'] / bound:.1f}",
+                ]
                 row += [f"{one['gain']:.1f}", f"{better:+.1f} %", sweeps, f"{one['peak_mb']:.0f}"]
                 lines.append(f"| {' | '.join(row)} |")
     if content["planted"]:
         lines += ["", "| pair | noise (× rms) | start | exact |", "|---|---|---|---|"]
         for row in content["planted"]:
-            lines.append(f"| {row['pair']} | {row['sigma']} | {row['method']} | {row['exact']} of {row['of']} |")
+            lines.append(
+                f"| {row['pair']} | {row['sigma']} | {row['method']} | {row['exact']} of {row['of']} |"
+            )
     what = ", ".join(f"{name} {value}" for name, value in content["machine"].items())
     return "\n".join([f"One thread, user CPU seconds, medians. {what}.", "", *lines, ""])
 
@@ -219,13 +289,29 @@ def save(content: dict, name: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=PAIRS)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
-    parser.add_argument("--repeat", type=int, default=10, help="seeds of each method; the two largest pairs run three")
-    parser.add_argument("--rebasin", help="an interpreter that has PyPI's rebasin 0.0.47 (and torch, torchvision, scipy)")
-    parser.add_argument("--planted", nargs="*", default=[], help="PAIR:SIGMA:START, as resnet20x4:4:barycentre")
-    parser.add_argument("--out", default="matching", help="name of the files under benchmarks/results; they are added to")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=10,
+        help="seeds of each method; the two largest pairs run three",
+    )
+    parser.add_argument(
+        "--rebasin",
+        help="an interpreter that has PyPI's rebasin 0.0.47 (and torch, torchvision, scipy)",
+    )
+    parser.add_argument(
+        "--planted", nargs="*", default=[], help="PAIR:SIGMA:START, as resnet20x4:4:barycentre"
+    )
+    parser.add_argument(
+        "--out",
+        default="matching",
+        help="name of the files under benchmarks/results; they are added to",
+    )
     parser.add_argument("--once", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.once:
@@ -236,7 +322,9 @@ def main() -> None:
     content["machine"] = machine()
     for pair in options.pairs:
         here = content["random"].setdefault(pair, {})
-        seeds = list(range(min(options.repeat, 3) if pair in ("vgg16", "resnet50") else options.repeat))
+        seeds = list(
+            range(min(options.repeat, 3) if pair in ("vgg16", "resnet50") else options.repeat)
+        )
         for method in ("limit", *options.methods):
             if method == "rebasin":
                 if not options.rebasin:
@@ -245,15 +333,29 @@ def main() -> None:
             else:
                 found = ask(sys.executable, pair, method, seeds, 0, None)
             here[method] = summary(found)
-            print(pair, method, {key: value for key, value in here[method].items() if key != "rows"}, flush=True)
+            print(
+                pair,
+                method,
+                {key: value for key, value in here[method].items() if key != "rows"},
+                flush=True,
+            )
             save(content, options.out)
     for one in options.planted:
         pair, sigma, method = one.split(":")
         found = [ask(sys.executable, pair, method, [0], k, float(sigma)) for k in range(5)]
         exact = sum(bool(f["rows"][0]["exact"]) for f in found if "rows" in f)
         mark = {"pair": pair, "sigma": float(sigma), "method": method}
-        content["planted"] = [row for row in content["planted"] if {key: row[key] for key in mark} != mark]
-        content["planted"].append({**mark, "exact": exact, "of": len(found), "seconds": [f["rows"][0]["seconds"] for f in found]})
+        content["planted"] = [
+            row for row in content["planted"] if {key: row[key] for key in mark} != mark
+        ]
+        content["planted"].append(
+            {
+                **mark,
+                "exact": exact,
+                "of": len(found),
+                "seconds": [f["rows"][0]["seconds"] for f in found],
+            }
+        )
         print(content["planted"][-1], flush=True)
         save(content, options.out)
     print(markdown(content))

@@ -1,9 +1,11 @@
-"""Five MNIST networks made one: MergeMany (Algorithm 3 of the paper), its cycle-consistent variant, and the ensemble.
+"""Five MNIST networks made one: MergeMany (Algorithm 3 of the paper), its cycle-consistent variant,
+and the ensemble.
 
     python benchmarks/merge_many.py [--store]
 
-Loss, accuracy and calibration, on the training and the test set, of each network, of their plain mean, of both merges (as they
-are and after REPAIR), and of the ensemble of all five. ``--store`` writes rebasin_edu/lab/stored/runs/mnist-mlp-merge-many.json.
+Loss, accuracy and calibration, on the training and the test set, of each network, of their plain
+mean, of both merges (as they are and after REPAIR), and of the ensemble of all five. ``--store``
+writes rebasin_edu/lab/stored/runs/mnist-mlp-merge-many.json.
 """
 
 import argparse
@@ -12,13 +14,15 @@ import time
 from rows import score_row
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import described, save_run
+from rebasin_edu.lab.stored_runs import described, save_run
 
 SEEDS = (0, 1, 2, 3, 4)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--store", action="store_true")
     chosen = parser.parse_args()
     start, recipe, rows = time.perf_counter(), rb.Recipe(), []
@@ -29,7 +33,9 @@ def main():
 
     def score(name, network, weights=None, **more):
         train, test = (rb.evaluate(network, weights, split) for split in (data.train, data.test))
-        rows.append({"name": name, "train": score_row(train), "test": score_row(test, bins=True), **more})
+        rows.append(
+            {"name": name, "train": score_row(train), "test": score_row(test, bins=True), **more}
+        )
         print(
             f"{name:24} train {train.loss:.4f} {train.accuracy:.2%}  test {test.loss:.4f} {test.accuracy:.2%}  "
             f"calibration error {test.ece:.4f}",
@@ -41,7 +47,11 @@ def main():
     score("plain mean", model, rb.mean(networks))
     for name, universe in (("MergeMany", False), ("common universe", True)):
         merged = rb.merge_many(spec, networks, universe=universe)
-        about = {"seconds": round(merged.seconds, 2), "gain": round(merged.gain, 2), "sweeps": merged.history[-1].sweep}
+        about = {
+            "seconds": round(merged.seconds, 2),
+            "gain": round(merged.gain, 2),
+            "sweeps": merged.history[-1].sweep,
+        }
         score(name, model, merged.weights, **about)
     score("ensemble", rb.Ensemble(networks))
     singles = [row["test"]["loss"] for row in rows[: len(SEEDS)]]
@@ -54,7 +64,9 @@ def main():
             f"{row['under the best of the five']:.1%} under the best"
         )
     if chosen.store:
-        run = described(data, recipe, [SEEDS], start, "python benchmarks/merge_many.py --store", rows=rows)
+        run = described(
+            data, recipe, [SEEDS], start, "python benchmarks/merge_many.py --store", rows=rows
+        )
         print("stored", save_run("mnist-mlp-merge-many", run).name)
 
 

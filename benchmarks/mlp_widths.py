@@ -1,8 +1,10 @@
-"""Barrier over width: MLPs of three hidden layers, three pairs a width, naive and after weight matching, 25 alphas.
+"""Barrier over width: MLPs of three hidden layers, three pairs a width, naive and after weight
+matching, 25 alphas.
 
     python benchmarks/mlp_widths.py [--data mnist] [--widths 16 32 64 128 256 512 1024] [--store]
 
-Trains what is neither stored nor cached and prints a row a width; ``--store`` writes rebasin_edu/lab/stored/runs/NAME.json.
+Trains what is neither stored nor cached and prints a row a width; ``--store`` writes
+rebasin_edu/lab/stored/runs/NAME.json.
 """
 
 import argparse
@@ -13,16 +15,21 @@ from dataclasses import replace
 from rows import curve_row
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import described, save_run
+from rebasin_edu.lab.stored_runs import described, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
-SETTINGS = {"mnist": {"precision": "bfloat16"}, "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100}}
+SETTINGS = {
+    "mnist": {"precision": "bfloat16"},
+    "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100},
+}
 WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
 
 
 def pair(recipe, seeds, data):
     """Both lines of one pair, and how good its networks are."""
-    a, b = (rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False, say=None) for s in seeds)
+    a, b = (
+        rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False, say=None) for s in seeds
+    )
     spec = rb.PermutationSpec.from_model(a, data.test.inputs[:1])
     found = rb.weight_matching(spec, a, b)
     lines = {"naive": b, "matched": spec.apply(b, found.permutation)}
@@ -31,7 +38,9 @@ def pair(recipe, seeds, data):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", choices=sorted(SETTINGS), default="mnist")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--store", action="store_true")
@@ -44,7 +53,9 @@ def main():
         said = []
         for name in ("naive", "matched"):
             heights = [one[name]["loss_barrier"] for one in pairs]
-            said.append(f"{name} {statistics.mean(heights):.4f} ({', '.join(f'{h:.4f}' for h in heights)})")
+            said.append(
+                f"{name} {statistics.mean(heights):.4f} ({', '.join(f'{h:.4f}' for h in heights)})"
+            )
         print(f"{data.name}, width {width:4d}, loss barrier: {'; '.join(said)}", flush=True)
     if chosen.store:
         command = f"python benchmarks/mlp_widths.py --data {chosen.data} --widths {' '.join(map(str, chosen.widths))} --store"

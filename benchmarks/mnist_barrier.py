@@ -1,9 +1,11 @@
-"""The first figure of the course: three pairs of MNIST networks, naive and after weight matching, 25 alphas.
+"""The first figure of the course: three pairs of MNIST networks, naive and after weight matching,
+25 alphas.
 
     python benchmarks/mnist_barrier.py [--data mnist-5k] [--store]
 
-Trains what is not stored or cached (six networks of 25 epochs, a few minutes each on one core), prints a row a pair, and with
-``--store`` writes the run that the notebooks show: rebasin_edu/lab/stored/runs/NAME.json.
+Trains what is not stored or cached (six networks of 25 epochs, a few minutes each on one core),
+prints a row a pair, and with ``--store`` writes the run that the notebooks show:
+rebasin_edu/lab/stored/runs/NAME.json.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import statistics
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import described, save_run
+from rebasin_edu.lab.stored_runs import described, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {
@@ -35,7 +37,9 @@ def row(curve: rb.Curve) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", choices=sorted(SETTINGS), default="mnist")
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
@@ -51,7 +55,10 @@ def main() -> None:
             "naive": rb.linear_path(a, a, b, data.test),
             "matched": rb.linear_path(a, a, spec.apply(b, found.permutation), data.test),
         }
-        pairs.append({"seeds": seeds, "matching_seconds": found.seconds} | {name: row(curve) for name, curve in curves.items()})
+        pairs.append(
+            {"seeds": seeds, "matching_seconds": found.seconds}
+            | {name: row(curve) for name, curve in curves.items()}
+        )
         for name, curve in curves.items():
             ends_and_middle = [curve[alpha] for alpha in (0, 0.5, 1)]
             print(
@@ -62,7 +69,9 @@ def main() -> None:
                 + ", ".join(f"{score.accuracy:.2%}" for score in ends_and_middle)
             )
     middle = statistics.median(pair["matched"]["loss_barrier"] for pair in pairs)
-    print(f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; {len(data.test.targets):,} test images")
+    print(
+        f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; {len(data.test.targets):,} test images"
+    )
     if options.store:
         command = f"python benchmarks/mnist_barrier.py --data {options.data} --store"
         about = described(data, recipe, PAIRS, start, command) | {

@@ -1,9 +1,10 @@
-"""The plane through two MNIST networks and the reordered second one (the paper's first figure), and what averaging does inside.
+"""The plane through two MNIST networks and the reordered second one (the paper's first figure), and
+what averaging does inside.
 
     python benchmarks/mnist_plane.py [--resolution 31 25] [--store]
 
-Needs the full MNIST test set (in ``$REBASIN_EDU_DATA``). Prints the losses that matter, and with ``--store`` writes the run that
-notebook 02 shows: rebasin_edu/lab/stored/runs/mnist-mlp-plane.json.
+Needs the full MNIST test set (in ``$REBASIN_EDU_DATA``). Prints the losses that matter, and with
+``--store`` writes the run that notebook 02 shows: rebasin_edu/lab/stored/runs/mnist-mlp-plane.json.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from dataclasses import asdict
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import described, save_run
+from rebasin_edu.lab.stored_runs import described, save_run
 from rebasin_edu.landscape import diagnose, loss_plane, repair
 
 SEEDS = (0, 1)
@@ -25,15 +26,24 @@ def short(rows: tuple, digits: int) -> list:
 
 
 def middle(a, state, data) -> dict:
-    """The half-way network: plain, and with the deviation of every unit put back on training images."""
+    """The half-way network: plain, and with the deviation of every unit put back on training
+    images.
+    """
     plain = rb.lerp(a, state, 0.5)
     mended = repair(a, a, state, plain, data.train, samples=10_000).weights
-    scores = {"plain": rb.evaluate(a, plain, data.test), "repaired": rb.evaluate(a, mended, data.test)}
-    return {name: {"loss": score.loss, "accuracy": score.accuracy} for name, score in scores.items()}
+    scores = {
+        "plain": rb.evaluate(a, plain, data.test),
+        "repaired": rb.evaluate(a, mended, data.test),
+    }
+    return {
+        name: {"loss": score.loss, "accuracy": score.accuracy} for name, score in scores.items()
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--resolution", type=int, nargs=2, default=(31, 25))
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
@@ -57,19 +67,35 @@ def main() -> None:
             "loss_barrier": curve.barrier.loss,
         }
         seen = diagnose(a, a, state, data.test, samples=len(data.test.targets))
-        layers[name] = {layer.name: [layer.mean_correlation, layer.measured, layer.predicted] for layer in seen.layers}
+        layers[name] = {
+            layer.name: [layer.mean_correlation, layer.measured, layer.predicted]
+            for layer in seen.layers
+        }
         middles[name] = middle(a, state, data)
-        print(f"{name:14} loss barrier {curve.barrier.loss:.4f}  middle {middles[name]}  layers {layers[name]}")
-    plane = loss_plane(a, a, b, others["matched"], data.test, resolution=tuple(options.resolution), data_name=data.name)
+        print(
+            f"{name:14} loss barrier {curve.barrier.loss:.4f}  middle {middles[name]}  layers {layers[name]}"
+        )
+    plane = loss_plane(
+        a,
+        a,
+        b,
+        others["matched"],
+        data.test,
+        resolution=tuple(options.resolution),
+        data_name=data.name,
+    )
     lowest, highest = min(map(min, plane.loss)), max(map(max, plane.loss))
-    print(f"plane: {plane.points}, one unit is {plane.distance:.2f} long; loss {lowest:.3f} to {highest:.3f}")
+    print(
+        f"plane: {plane.points}, one unit is {plane.distance:.2f} long; loss {lowest:.3f} to {highest:.3f}"
+    )
     if options.store:
         command = "python benchmarks/mnist_plane.py --store"
         about = described(data, recipe, [SEEDS], start, command) | {
             "curves": curves,
             "layers": layers,
             "middles": middles,
-            "plane": asdict(plane) | {"loss": short(plane.loss, 4), "accuracy": short(plane.accuracy, 4)},
+            "plane": asdict(plane)
+            | {"loss": short(plane.loss, 4), "accuracy": short(plane.accuracy, 4)},
         }
         print("stored", save_run("mnist-mlp-plane", about).name)
 

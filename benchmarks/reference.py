@@ -2,14 +2,15 @@
 
     python benchmarks/reference.py
 
-Theirs: REPAIR's stored figure data (Jordan et al., ICLR 2023; activation matching, midpoint against the mean of the parents) and
-Git Re-Basin's text (Table 3) and figure 3. Ours: rebasin_edu/lab/stored/runs. Saves ``results/reference.md``.
+Theirs: REPAIR's stored figure data (Jordan et al., ICLR 2023; activation matching, midpoint against
+the mean of the parents) and Git Re-Basin's text (Table 3) and figure 3. Ours:
+rebasin_edu/lab/stored/runs. Saves ``results/reference.md``.
 """
 
 import statistics
 from pathlib import Path
 
-from rebasin_edu.lab.runs import RunError, load_run
+from rebasin_edu.lab.stored_runs import RunError, load_run
 
 OUT = Path(__file__).parent / "results" / "reference.md"
 REPAIR = {  # norm → width → parents' test accuracy, accuracy barrier matched only, repaired (points), repaired loss barrier
@@ -27,7 +28,10 @@ RUNS = {
     "cifar10-16px-resnet20-widths": "images reduced to 16×16, {epochs} epochs for 250",
 }
 MERGED = {"mean of five": (0.1293, None), "MergeMany": (0.0727, 98.31)}  # test loss, test accuracy
-ONSET = {"mnist": {1: 0.6, 25: 0.0}, "cifar10": {1: 0.31, 22: 0.015}}  # read off the arrows of the figure's code
+ONSET = {
+    "mnist": {1: 0.6, 25: 0.0},
+    "cifar10": {1: 0.31, 22: 0.015},
+}  # read off the arrows of the figure's code
 
 
 def stored(name):
@@ -48,17 +52,36 @@ def convolutions():
             if width not in REPAIR[norm]:
                 continue
             parents, matched, repaired, loss = REPAIR[norm][width]
-            rows = [next(row for row in pair["rows"] if row["method"] == "activation matching") for pair in chosen]
-            accuracy = 100 * statistics.mean(end["accuracy"] for pair in chosen for end in pair["parents"])
+            rows = [
+                next(row for row in pair["rows"] if row["method"] == "activation matching")
+                for pair in chosen
+            ]
+            accuracy = 100 * statistics.mean(
+                end["accuracy"] for pair in chosen for end in pair["parents"]
+            )
             ours = [[row[kind]["midpoint"] for row in rows] for kind in ("as it is", "repaired")]
-            points = [", ".join(f"{100 * middle['accuracy']:.1f}" for middle in kind) for kind in ours]
+            points = [
+                ", ".join(f"{100 * middle['accuracy']:.1f}" for middle in kind) for kind in ours
+            ]
             losses = ", ".join(f"{middle['loss']:.3f}" for middle in ours[1])
             size = chosen[0]["recipe"]["size"]
             what = f"ResNet20×{width}, {norm} norm" + (f", at {size}×{size}" if size else "")
-            setting = differs.format(**chosen[0]) + (", scored in bfloat16" if "scored in" in chosen[0] else "")
-            yield f"{what}: accuracy of the parents", f"{parents:.1f} %", f"{accuracy:.1f} %", setting
+            setting = differs.format(**chosen[0]) + (
+                ", scored in bfloat16" if "scored in" in chosen[0] else ""
+            )
+            yield (
+                f"{what}: accuracy of the parents",
+                f"{parents:.1f} %",
+                f"{accuracy:.1f} %",
+                setting,
+            )
             yield f"{what}: matched, accuracy barrier (points)", f"{matched:.1f}", points[0], "same"
-            yield f"{what}: matched and repaired, accuracy barrier", f"{repaired:.2f}", points[1], "same"
+            yield (
+                f"{what}: matched and repaired, accuracy barrier",
+                f"{repaired:.2f}",
+                points[1],
+                "same",
+            )
             yield f"{what}: matched and repaired, loss barrier", f"{loss:.3f}", losses, "same"
 
 
@@ -72,12 +95,22 @@ def merging():
     best = min(row["loss"] for name, row in rows.items() if name.startswith("seed"))
     merged = rows["MergeMany"]
     differs = f"{run['recipe']['epochs']} epochs for 100"
-    yield "MNIST, five networks: mean test loss", f"{MERGED['mean of five'][0]:.4f}", f"{mean:.4f}", differs
+    yield (
+        "MNIST, five networks: mean test loss",
+        f"{MERGED['mean of five'][0]:.4f}",
+        f"{mean:.4f}",
+        differs,
+    )
     loss, accuracy = MERGED["MergeMany"]
     theirs = f"{loss:.4f} ({1 - loss / MERGED['mean of five'][0]:.0%} under the mean)"
     ours = f"{merged['loss']:.4f} ({1 - merged['loss'] / mean:.0%}; {1 - merged['loss'] / best:.0%} under the best)"
     yield "MergeMany: test loss", theirs, ours, "same"
-    yield "MergeMany: test accuracy", f"{accuracy:.2f} %", f"{100 * merged['accuracy']:.2f} %", "same"
+    yield (
+        "MergeMany: test accuracy",
+        f"{accuracy:.2f} %",
+        f"{100 * merged['accuracy']:.2f} %",
+        "same",
+    )
 
 
 def onset():
@@ -85,16 +118,30 @@ def onset():
     for name, theirs in ONSET.items():
         run = stored(f"{name}-mlp-onset")
         for epoch, height in theirs.items() if run else ():
-            at = [next(row for row in pair["epochs"] if row["epoch"] == epoch) for pair in run["pairs"]]
+            at = [
+                next(row for row in pair["epochs"] if row["epoch"] == epoch)
+                for pair in run["pairs"]
+            ]
             ours = ", ".join(f"{row['matched']['loss_barrier']:.3f}" for row in at)
             differs = "theirs is a place in a figure, not a printed number"
-            yield f"{name} MLP 3×512, matched loss barrier after epoch {epoch}", f"about {height:g}", ours, differs
+            yield (
+                f"{name} MLP 3×512, matched loss barrier after epoch {epoch}",
+                f"about {height:g}",
+                ours,
+                differs,
+            )
 
 
 def main():
     rows = [*convolutions(), *merging(), *onset()]
-    lines = ["| | theirs | ours | what differs |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    OUT.write_text("\n".join([*lines, "", "`python benchmarks/reference.py`, from the stored runs.", ""]))
+    lines = [
+        "| | theirs | ours | what differs |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+    OUT.write_text(
+        "\n".join([*lines, "", "`python benchmarks/reference.py`, from the stored runs.", ""])
+    )
     print("\n".join(lines))
 
 

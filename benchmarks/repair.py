@@ -1,11 +1,12 @@
 """What repair gives back: barriers naive → matched → repaired for a pair of trained networks.
 
-    python benchmarks/repair.py '{"model": "vgg11", …}'                     # a recipe; seeds 0 and 1 are loaded or trained
-    python benchmarks/repair.py '{"model": "resnet20", "norm": "batch", …}' --alphas 3 --samples 5000
+    python benchmarks/repair.py '{"model": "vgg11", …}'                     # a recipe; seeds 0 and
+    1 are loaded or trained python benchmarks/repair.py '{"model": "resnet20", "norm": "batch", …}'
+    --alphas 3 --samples 5000
 
-Without BatchNorm: REPAIR at every alpha between the ends. With it: re-estimation, held against one full pass of all
-samples as torch takes it itself. Barriers are the paper's (the worst alpha against the mean of the ends), on the test set;
-statistics come from training images.
+Without BatchNorm: REPAIR at every alpha between the ends. With it: re-estimation, held against one
+full pass of all samples as torch takes it itself. Barriers are the paper's (the worst alpha against
+the mean of the ends), on the test set; statistics come from training images.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def main() -> None:
     parser.add_argument("recipe", type=json.loads)
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 1))
     parser.add_argument("--alphas", type=int, default=9)
-    parser.add_argument("--samples", type=int, default=2000, help="training images that statistics are measured on")
+    parser.add_argument(
+        "--samples", type=int, default=2000, help="training images that statistics are measured on"
+    )
     parser.add_argument("--test", type=int, default=None, help="this many test images only")
     parser.add_argument("--matching", default="weights", choices=["weights", "activations"])
     options = parser.parse_args()
@@ -64,14 +67,23 @@ def main() -> None:
     print(f"{matching}; {os.times().user - started:.1f} s of CPU")
     b2 = spec.apply(b, matching.permutation)
     alphas = tuple(k / (options.alphas - 1) for k in range(options.alphas))
-    curves = {name: linear_path(model, a, other, test, alphas=alphas) for name, other in (("naive", b), ("matched", b2))}
-    batchnorm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    curves = {
+        name: linear_path(model, a, other, test, alphas=alphas)
+        for name, other in (("naive", b), ("matched", b2))
+    }
+    batchnorm = any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
+    )
     images = data.train.first(options.samples)
     started = os.times().user
     last = "re-estimated" if batchnorm else "repaired"
     curves[last] = repaired_path(model, a, b2, test, images, alphas=alphas, samples=options.samples)
-    print(f"{len(alphas) - 2} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU")
-    print(f"{recipe.id}, seeds {options.seeds}, {data.name}, {len(test.targets)} test images, {len(alphas)} alphas")
+    print(
+        f"{len(alphas) - 2} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU"
+    )
+    print(
+        f"{recipe.id}, seeds {options.seeds}, {data.name}, {len(test.targets)} test images, {len(alphas)} alphas"
+    )
     print(f"{'':14s}{'midpoint acc':>13s}{'loss':>8s}{'acc barrier':>13s}{'loss barrier':>13s}")
     for name, curve in curves.items():
         print(
@@ -79,11 +91,18 @@ def main() -> None:
             f"{100 * curve.barrier.accuracy:13.2f}{curve.barrier.loss:13.3f}"
         )
     print(f"ends: {curves['naive'][0].accuracy:.2%} and {curves['naive'][1].accuracy:.2%}")
-    removed = {k: 1 - getattr(curves[last].barrier, k) / getattr(curves["matched"].barrier, k) for k in ("accuracy", "loss")}
-    print(f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss {removed['loss']:.1%}")
+    removed = {
+        k: 1 - getattr(curves[last].barrier, k) / getattr(curves["matched"].barrier, k)
+        for k in ("accuracy", "loss")
+    }
+    print(
+        f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss {removed['loss']:.1%}"
+    )
     if batchnorm:
         score = evaluate(model, full_pass(model, lerp(a, b2, 0.5), images.inputs), test)
-        print(f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last][0.5].accuracy:.2%})")
+        print(
+            f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last][0.5].accuracy:.2%})"
+        )
 
 
 if __name__ == "__main__":

@@ -23,9 +23,17 @@ def curve_row(curve: Curve) -> dict:
 
 
 def score_row(score: Score, bins: bool = False) -> dict:
-    """Loss, accuracy and calibration error of one network; ``bins`` keeps what its reliability diagram needs."""
-    row = {"loss": round(score.loss, 5), "accuracy": round(score.accuracy, 5), "ece": round(score.ece, 5)}
+    """Loss, accuracy and calibration error of one network; ``bins`` keeps what its reliability
+    diagram needs.
+    """
+    row = {
+        "loss": round(score.loss, 5),
+        "accuracy": round(score.accuracy, 5),
+        "ece": round(score.ece, 5),
+    }
     if bins:
         held = score.reliability
-        row["bins"] = {name: digits(getattr(held, name), 2) for name in ("count", "confidence", "correct")}
+        row["bins"] = {
+            name: digits(getattr(held, name), 2) for name in ("count", "confidence", "correct")
+        }
     return row

@@ -1,10 +1,12 @@
-"""Derive and prove the spec of every classification model of torchvision: groups, symmetries, seconds, memory.
+"""Derive and prove the spec of every classification model of torchvision: groups, symmetries,
+seconds, memory.
 
     python benchmarks/symmetry.py                     # all 80
     python benchmarks/symmetry.py resnet50 vit_b_16   # some
 
-Each model runs in a process of its own, so that the peak of memory is its own. Weights are random (no download) and are filled
-with generic values for the proof; one image of 224 × 224 pixels. Seconds are of this process's CPU time, on one thread.
+Each model runs in a process of its own, so that the peak of memory is its own. Weights are random
+(no download) and are filled with generic values for the proof; one image of 224 × 224 pixels.
+Seconds are of this process's CPU time, on one thread.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ import sys
 import time
 import warnings
 
-COLUMNS = ("model", "groups", "log10 plain", "with fibres", "derive s", "prove s", "peak GB", "proof error")
+COLUMNS = (
+    "model",
+    "groups",
+    "log10 plain",
+    "with fibres",
+    "derive s",
+    "prove s",
+    "peak GB",
+    "proof error",
+)
 
 
 def measure(name: str) -> tuple:
@@ -24,8 +35,8 @@ def measure(name: str) -> tuple:
     import torch
     import torchvision
 
-    from rebasin_edu.symmetry.proof import prove
-    from rebasin_edu.symmetry.tracing import trace
+    from rebasin_edu.symmetry.trace import trace
+    from rebasin_edu.symmetry.verification import prove
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -50,7 +61,7 @@ def measure(name: str) -> tuple:
 def main(names: list[str]) -> None:
     import torchvision
 
-    import rebasin_edu.symmetry.tracing  # noqa: F401  (each model's process begins with what is imported here)
+    import rebasin_edu.symmetry.trace  # noqa: F401  (each model's process begins with what is imported here)
 
     names = names or torchvision.models.list_models(module=torchvision.models)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
@@ -63,7 +74,10 @@ def main(names: list[str]) -> None:
             except Exception as error:
                 row = (name, f"{type(error).__name__}: {error}"[:200])
         print("| " + " | ".join(row) + " |", flush=True)
-    print(f"\n{kept} of {len(names)} models: spec derived, function kept under random permutations of every group", flush=True)
+    print(
+        f"\n{kept} of {len(names)} models: spec derived, function kept under random permutations of every group",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

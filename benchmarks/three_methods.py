@@ -1,10 +1,12 @@
-"""The paper's three matchers side by side on three pairs of MNIST networks: barrier, CPU seconds, and what each has to see.
+"""The paper's three matchers side by side on three pairs of MNIST networks: barrier, CPU seconds,
+and what each has to see.
 
     python benchmarks/three_methods.py [--data mnist-5k] [--samples 10000] [--steps 300] [--store]
 
-Networks that are not stored or cached are trained first (a few minutes each on one core). Each method's time is that of the
-process on the CPU, from call to return. Barriers are measured on the test set at 25 alphas; what is chosen by data is chosen
-by training data alone. Prints a row a pair and method; ``--store`` writes the run that notebook 05 shows:
+Networks that are not stored or cached are trained first (a few minutes each on one core). Each
+method's time is that of the process on the CPU, from call to return. Barriers are measured on the
+test set at 25 alphas; what is chosen by data is chosen by training data alone. Prints a row a pair
+and method; ``--store`` writes the run that notebook 05 shows:
 rebasin_edu/lab/stored/runs/NAME.json.
 """
 
@@ -12,12 +14,19 @@ import argparse
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.runs import described, save_run
+from rebasin_edu.lab.stored_runs import described, save_run
 from rebasin_edu.matching import activation_matching, straight_through_matching, weight_matching
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {"mnist": {}, "mnist-5k": {"dataset": "mnist-5k", "batch_size": 100}}
-KEYS = ("loss_barrier", "accuracy_barrier", "middle_loss", "train_middle_loss", "objective", "cpu_seconds")
+KEYS = (
+    "loss_barrier",
+    "accuracy_barrier",
+    "middle_loss",
+    "train_middle_loss",
+    "objective",
+    "cpu_seconds",
+)
 
 
 def inner(a: dict, b: dict) -> float:
@@ -26,12 +35,21 @@ def inner(a: dict, b: dict) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", choices=sorted(SETTINGS), default="mnist")
-    parser.add_argument("--samples", type=int, default=10_000, help="training images of activation matching")
-    parser.add_argument("--steps", type=int, default=150, help="of the straight-through method, each of 500 images")
     parser.add_argument(
-        "--lr", type=float, default=10.0, help="of the straight-through method; chosen on the training images of the first pair"
+        "--samples", type=int, default=10_000, help="training images of activation matching"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=150, help="of the straight-through method, each of 500 images"
+    )
+    parser.add_argument(
+        "--lr",
+        type=float,
+        default=10.0,
+        help="of the straight-through method; chosen on the training images of the first pair",
     )
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
@@ -42,12 +60,21 @@ def main() -> None:
 
     def through(a, b):
         return straight_through_matching(
-            spec, a, b, data.train, steps=options.steps, batch_size=500, lr=options.lr, progress=False
+            spec,
+            a,
+            b,
+            data.train,
+            steps=options.steps,
+            batch_size=500,
+            lr=options.lr,
+            progress=False,
         )
 
     methods = {
         "naive": None,
-        "activation matching": lambda a, b: activation_matching(spec, a, b, data.train, samples=samples),
+        "activation matching": lambda a, b: activation_matching(
+            spec, a, b, data.train, samples=samples
+        ),
         "weight matching": lambda a, b: weight_matching(spec, a, b),
         "straight-through": through,
     }
@@ -62,12 +89,23 @@ def main() -> None:
             matched = spec.apply(b, found.permutation if found else spec.identity())
             curve = rb.linear_path(a, a, matched, data.test)
             trained = rb.evaluate(a, rb.lerp(a.state_dict(), matched, 0.5), data.train).loss
-            numbers = (curve.barrier.loss, curve.barrier.accuracy, curve[0.5].loss, trained, inner(a.state_dict(), matched), cpu)
+            numbers = (
+                curve.barrier.loss,
+                curve.barrier.accuracy,
+                curve[0.5].loss,
+                trained,
+                inner(a.state_dict(), matched),
+                cpu,
+            )
             rows[name] = {key: round(number, 5) for key, number in zip(KEYS, numbers)} | {
                 "loss": [round(loss, 4) for loss in curve.loss],
                 "accuracy": [round(accuracy, 4) for accuracy in curve.accuracy],
             }
-            print(f"seeds {seeds}, {name:20}" + "".join(f"  {key} {rows[name][key]:.4f}" for key in KEYS), flush=True)
+            print(
+                f"seeds {seeds}, {name:20}"
+                + "".join(f"  {key} {rows[name][key]:.4f}" for key in KEYS),
+                flush=True,
+            )
         pairs.append({"seeds": list(seeds), "methods": rows})
     if options.store:
         command = (

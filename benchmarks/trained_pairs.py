@@ -1,11 +1,14 @@
-"""Which start gives the lowest barrier between networks that were trained: ResNet20 at two widths, on CIFAR-10 and Fashion-MNIST.
+"""Which start gives the lowest barrier between networks that were trained: ResNet20 at two widths,
+on CIFAR-10 and Fashion-MNIST.
 
-    REBASIN_EDU_CACHE=… python benchmarks/trained_pairs.py --nets cifar-x1 cifar-x4 --seeds 0 1 2 --orders 20
+    REBASIN_EDU_CACHE=… python benchmarks/trained_pairs.py --nets cifar-x1 cifar-x4 --seeds 0 1 2
+    --orders 20
 
-Every pair of the seeds whose networks are in the cache (or can be trained) is matched from each start, and by the best of
-``--orders`` random orders, chosen by the objective and by the midpoint's loss on training images. Reported is the midpoint's
-loss above the mean of the two ends, on test images, BatchNorm re-estimated after averaging. Saves
-``results/trained_pairs.json``, and a table of it as ``trained_pairs.md``.
+Every pair of the seeds whose networks are in the cache (or can be trained) is matched from each
+start, and by the best of ``--orders`` random orders, chosen by the objective and by the midpoint's
+loss on training images. Reported is the midpoint's loss above the mean of the two ends, on test
+images, BatchNorm re-estimated after averaging. Saves ``results/trained_pairs.json``, and a table of
+it as ``trained_pairs.md``.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ from rebasin_edu.matching import STARTS, weight_matching
 from rebasin_edu.symmetry import Permutation, PermutationSpec
 
 (SMALL_1, _, SMALL_4, _), _ = FAMILIES["cifar10-16px-resnet20"]
-NETS = {"cifar-x1": SMALL_1, "cifar-x4": SMALL_4, "fashion-x1": FAMILIES["fashion-mnist-14px-resnet20"][0][0]}
+NETS = {
+    "cifar-x1": SMALL_1,
+    "cifar-x4": SMALL_4,
+    "fashion-x1": FAMILIES["fashion-mnist-14px-resnet20"][0][0],
+}
 OUT = Path(__file__).parent / "results" / "trained_pairs.json"
 
 
@@ -38,7 +45,9 @@ class Pair:
     """Two trained networks, and the loss half-way between them."""
 
     def __init__(self, recipe: Recipe, seeds: tuple[int, int], test: int, train: int):
-        self.model, other = (load_or_train(recipe.with_seed(seed), progress=False, say=None) for seed in seeds)
+        self.model, other = (
+            load_or_train(recipe.with_seed(seed), progress=False, say=None) for seed in seeds
+        )
         self.a, self.b = self.model.state_dict(), other.state_dict()
         data = recipe.load_data()
         self.train, self.test = data.train.first(train), data.test.first(test)
@@ -70,9 +79,16 @@ def measure(pair: Pair, orders: int) -> dict:
     for start in STARTS:
         begun = user()
         found = weight_matching(pair.spec, pair.a, pair.b, start=start)
-        rows[start] = {"gain": found.gain, "seconds": user() - begun, **pair.barrier(found.permutation)}
+        rows[start] = {
+            "gain": found.gain,
+            "seconds": user() - begun,
+            **pair.barrier(found.permutation),
+        }
         print(start, rows[start], flush=True)
-    singles = [weight_matching(pair.spec, pair.a, pair.b, start="identity", seed=seed) for seed in range(orders)]
+    singles = [
+        weight_matching(pair.spec, pair.a, pair.b, start="identity", seed=seed)
+        for seed in range(orders)
+    ]
     rows["random orders, best objective"] = _row(pair, max(singles, key=lambda one: one.objective))
     losses = [pair.train_loss(one.permutation) for one in singles]
     rows["random orders, best midpoint"] = _row(pair, singles[losses.index(min(losses))])
@@ -86,22 +102,41 @@ def _row(pair: Pair, one) -> dict:
 
 
 def markdown(content: dict) -> str:
-    """A row for each method, a column for each kind of network: the mean of the loss barriers, and those of the pairs."""
+    """A row for each method, a column for each kind of network: the mean of the loss barriers, and
+    those of the pairs.
+    """
     nets = list(dict.fromkeys(name.split()[0] for name in content))
     methods = list(dict.fromkeys(method for one in content.values() for method in one["rows"]))
     lines = [f"| start | {' | '.join(nets)} |", "|---" * (len(nets) + 1) + "|"]
     for method in methods:
         cells = []
         for net in nets:
-            found = [one["rows"][method]["loss"] for name, one in content.items() if name.split()[0] == net]
-            cells.append(f"{statistics.mean(found):.2f} ({', '.join(f'{loss:.2f}' for loss in found)})")
+            found = [
+                one["rows"][method]["loss"]
+                for name, one in content.items()
+                if name.split()[0] == net
+            ]
+            cells.append(
+                f"{statistics.mean(found):.2f} ({', '.join(f'{loss:.2f}' for loss in found)})"
+            )
         lines.append(f"| {method} | {' | '.join(cells)} |")
     ends = [f"{name}: ends {one['ends']['accuracy']:.1%}" for name, one in content.items()]
-    return "\n".join(["Midpoint test loss above the mean of the ends, BatchNorm re-estimated.", "", *lines, "", *ends, ""])
+    return "\n".join(
+        [
+            "Midpoint test loss above the mean of the ends, BatchNorm re-estimated.",
+            "",
+            *lines,
+            "",
+            *ends,
+            "",
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nets", nargs="*", default=list(NETS), choices=NETS)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--orders", type=int, default=10)
@@ -113,7 +148,11 @@ def main() -> None:
     for name, seeds in itertools.product(options.nets, itertools.combinations(options.seeds, 2)):
         pair = Pair(NETS[name], seeds, options.test, options.train)
         rows = measure(pair, options.orders)
-        sizes = {"test images": options.test, "train images": options.train, "orders": options.orders}
+        sizes = {
+            "test images": options.test,
+            "train images": options.train,
+            "orders": options.orders,
+        }
         ends = {"loss": pair.ends, "accuracy": pair.accuracy}
         content[f"{name} seeds {seeds[0]},{seeds[1]}"] = {"ends": ends, **sizes, "rows": rows}
         OUT.parent.mkdir(exist_ok=True)
@@ -121,7 +160,9 @@ def main() -> None:
         OUT.with_suffix(".md").write_text(markdown(content))
         print(f"\n{name}, seeds {seeds}: ends {pair.ends:.3f}, {100 * pair.accuracy:.1f} %")
         for method, row in rows.items():
-            print(f"  {method:32s} barrier {row['loss']:+.3f} ({100 * row['accuracy']:+.1f} points) gain {row['gain']:.2f}")
+            print(
+                f"  {method:32s} barrier {row['loss']:+.3f} ({100 * row['accuracy']:+.1f} points) gain {row['gain']:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Images a second of ``train`` beside a plain DataLoader over PIL images, ResNet20×1 on CIFAR-10, same augmentation.
+"""Images a second of ``train`` beside a plain DataLoader over PIL images, ResNet20×1 on CIFAR-10,
+same augmentation.
 
     python benchmarks/training.py [--images 4000] [--rounds 5] [--workers 0 2]
 
-Three loops take turns in one process: the plain one (torchvision transforms on PIL images, float32), ours in float32, and
-ours as it trains by default on this machine (bfloat16 where the processor has it, channels-last). Prints the median of
-wall and of processor time (worker processes counted) and the ratios.
+Three loops take turns in one process: the plain one (torchvision transforms on PIL images,
+float32), ours in float32, and ours as it trains by default on this machine (bfloat16 where the
+processor has it, channels-last). Prints the median of wall and of processor time (worker processes
+counted) and the ratios.
 """
 
 import argparse
@@ -34,7 +36,9 @@ class Pictures(TorchDataset):
         self.targets = dataset.train_targets.tolist()
         mean, std = ((x.flatten() / 255).tolist() for x in (dataset.mean, dataset.std))
         crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
-        self.transform = transforms.Compose([crop, flip, transforms.ToTensor(), transforms.Normalize(mean, std)])
+        self.transform = transforms.Compose(
+            [crop, flip, transforms.ToTensor(), transforms.Normalize(mean, std)]
+        )
 
     def __len__(self):
         return len(self.targets)
@@ -57,8 +61,21 @@ def plain(dataset, workers):
 
 def ours(dataset, precision):
     """The same epoch by ``train``."""
-    settings = {"optimiser": "sgd", "lr": 0.1, "weight_decay": 5e-4, "augment": "crop-flip", "batch_size": BATCH}
-    train(ResNet20(1, norm="batch", seed=0), dataset, epochs=1, precision=precision, progress=False, **settings)
+    settings = {
+        "optimiser": "sgd",
+        "lr": 0.1,
+        "weight_decay": 5e-4,
+        "augment": "crop-flip",
+        "batch_size": BATCH,
+    }
+    train(
+        ResNet20(1, norm="batch", seed=0),
+        dataset,
+        epochs=1,
+        precision=precision,
+        progress=False,
+        **settings,
+    )
 
 
 def timed(loop):
@@ -66,7 +83,10 @@ def timed(loop):
 
     def spent():
         times = os.times()
-        return time.perf_counter(), times.user + times.system + times.children_user + times.children_system
+        return (
+            time.perf_counter(),
+            times.user + times.system + times.children_user + times.children_system,
+        )
 
     before = spent()
     loop()
@@ -74,7 +94,9 @@ def timed(loop):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
@@ -90,7 +112,9 @@ def main():
     for _ in range(chosen.rounds):
         for name, loop in loops.items():
             taken[name].append(timed(loop))
-    median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in taken.items()}
+    median = {
+        name: [statistics.median(column) for column in zip(*rows)] for name, rows in taken.items()
+    }
     print(
         f"ResNet20×1, {chosen.images} images of {dataset.name}, batches of {BATCH}, {torch.get_num_threads()} threads, "
         f"bfloat16 instructions: {gains_from_bfloat16(dataset.device)}; median of {chosen.rounds} rounds in turn"

@@ -44,9 +44,20 @@ import torch
 
 import rebasin_edu as rb
 from rebasin_edu.course import check
+from rebasin_edu.course.figures.barrier_over_training import (
+    barriers,
+    describe_onset,
+    draw_onset,
+    draw_onset_sheet,
+)
+from rebasin_edu.course.figures.coordinate_descent import (
+    draw_landscape,
+    draw_progress,
+    draw_step,
+    draw_steps,
+    draw_tours,
+)
 from rebasin_edu.matching import assign
-from rebasin_edu.show.descent_figure import draw_landscape, draw_progress, draw_step, draw_steps, draw_tours
-from rebasin_edu.show.onset_figure import barriers, describe_onset, draw_onset, draw_onset_sheet
 
 FAST = bool(os.environ.get("REBASIN_EDU_FAST"))
 

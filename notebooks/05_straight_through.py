@@ -44,8 +44,13 @@ import torch.nn.functional as F
 
 import rebasin_edu as rb
 from rebasin_edu.course import check
+from rebasin_edu.course.figures.method_comparison import (
+    draw_best_of,
+    draw_cloud,
+    draw_methods,
+    draw_trace,
+)
 from rebasin_edu.matching import assign
-from rebasin_edu.show.methods_figure import draw_best_of, draw_cloud, draw_methods, draw_trace
 
 FAST = bool(os.environ.get("REBASIN_EDU_FAST"))
 digits = rb.load_data("digits")

@@ -1,5 +1,11 @@
-"""Git Re-Basin, taught and done: find the shuffle between two networks, and walk the straight line between them."""
+"""Git Re-Basin, taught and done: find the shuffle between two networks, and walk the straight line
+between them.
+"""
 
+from .course.figures.assignment import draw_assignments, draw_recovery
+from .course.figures.barrier_definitions import draw_barriers
+from .course.figures.units import draw_network, draw_rainbow
+from .course.figures.variance_collapse import draw_collapse, draw_deviations, draw_dial
 from .lab import (
     MLP,
     VGG11,
@@ -49,19 +55,22 @@ from .matching import (
     straight_through_matching,
     weight_matching,
 )
-from .show.assignments import draw_assignments, draw_recovery
-from .show.barriers import draw_barriers
-from .show.dial import draw_collapse, draw_deviations, draw_dial
-from .show.figures import draw_curves
+from .show.curves import draw_curves
+from .show.diagnosis import draw_variance
 from .show.grids import frames_grid
-from .show.matching_figure import draw_matching
+from .show.matching import draw_matching
 from .show.plane import draw_plane
 from .show.reliability import draw_reliability
-from .show.sliders import explore, frames, live, move_all, png
 from .show.spec_graph import draw_spec
-from .show.units import draw_network, draw_rainbow
-from .show.variance import draw_variance
-from .symmetry import Permutation, PermutationError, PermutationSpec, SpecMismatch, SpecWarning, TraceError
+from .show.widgets import explore, frames, live, move_all, png
+from .symmetry import (
+    Permutation,
+    PermutationError,
+    PermutationSpec,
+    SpecMismatch,
+    SpecWarning,
+    TraceError,
+)
 
 __all__ = [
     "MLP",

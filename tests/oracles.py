@@ -1,4 +1,6 @@
-"""Slow, plain and independent: the algorithms as the paper prints them, and brute force, to test the fast ones against."""
+"""Slow, plain and independent: the algorithms as the paper prints them, and brute force, to test
+the fast ones against.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,21 @@ def objective(spec: PermutationSpec, a: dict, b: dict, permutation: Permutation)
     names = [
         name
         for name in spec.axes
-        if name not in spec.buffers and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
+        if name not in spec.buffers
+        and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
     ]
     return sum(float((a[name].double() * moved[name].double()).sum()) for name in names)
 
 
-def algorithm_1(spec: PermutationSpec, a: dict, b: dict, *, seed: int = 0, max_sweeps: int = 100) -> tuple[Permutation, int]:
-    """PermutationCoordinateDescent as printed: from the identity, every group anew in each sweep, in random order.
+def algorithm_1(
+    spec: PermutationSpec, a: dict, b: dict, *, seed: int = 0, max_sweeps: int = 100
+) -> tuple[Permutation, int]:
+    """PermutationCoordinateDescent as printed: from the identity, every group anew in each sweep,
+    in random order.
 
-    Only for specs whose axes are whole groups, as in the paper. As in the authors' code, all tensors that a group touches
-    count, and a sweep without an improvement of more than 1e-12 is the last.
+    Only for specs whose axes are whole groups, as in the paper. As in the authors' code, all
+    tensors that a group touches count, and a sweep without an improvement of more than 1e-12 is the
+    last.
 
     Returns:
         The permutation and the number of sweeps.
@@ -55,7 +62,9 @@ def algorithm_1(spec: PermutationSpec, a: dict, b: dict, *, seed: int = 0, max_s
                 for other, leaf in enumerate(piece.leaves):
                     if other != dim and leaf.name in tables:
                         right = right.index_select(other, tables[leaf.name])
-                gains += left.movedim(dim, 0).reshape(n, -1) @ right.movedim(dim, 0).reshape(n, -1).T
+                gains += (
+                    left.movedim(dim, 0).reshape(n, -1) @ right.movedim(dim, 0).reshape(n, -1).T
+                )
             found = torch.from_numpy(linear_sum_assignment(gains.numpy(), maximize=True)[1])
             rows = torch.arange(n)
             progress |= float(gains[rows, found].sum() - gains[rows, tables[group]].sum()) > 1e-12
@@ -71,7 +80,9 @@ def brute_force(spec: PermutationSpec, a: dict, b: dict) -> tuple[Permutation, f
     for shape in spec.shapes.values():
         rows = list(itertools.permutations(range(shape[-1])))
         copies = torch.Size(shape[:-1]).numel()
-        choices.append([torch.tensor(rows).reshape(shape) for rows in itertools.product(rows, repeat=copies)])
+        choices.append(
+            [torch.tensor(rows).reshape(shape) for rows in itertools.product(rows, repeat=copies)]
+        )
     best = None
     for tables in itertools.product(*choices):
         permutation = Permutation(dict(zip(spec.groups, tables)), spec.rulers)

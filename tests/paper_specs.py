@@ -1,4 +1,6 @@
-"""Specs written by hand, parameter by parameter, as the paper's authors did: what derived specs are compared with."""
+"""Specs written by hand, parameter by parameter, as the paper's authors did: what derived specs are
+compared with.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def mlp_spec(model: nn.Module) -> PermutationSpec:
 
 
 def vgg_spec(model: nn.Module) -> PermutationSpec:
-    """``lab.models.VGG16`` and ``VGG11``: convolutions, a flatten in which a unit owns its pixels, two hidden layers."""
+    """``lab.models.VGG16`` and ``VGG11``: convolutions, a flatten in which a unit owns its pixels,
+    two hidden layers.
+    """
     axes: dict[str, tuple] = {}
     before = None
     for name, module in model.named_children():
@@ -36,7 +40,9 @@ def vgg_spec(model: nn.Module) -> PermutationSpec:
 
 
 def resnet20_spec(model: nn.Module) -> PermutationSpec:
-    """``lab.models.ResNet20``: three residual streams, nine inner groups; a new stream begins at each strided block."""
+    """``lab.models.ResNet20``: three residual streams, nine inner groups; a new stream begins at
+    each strided block.
+    """
     axes = _conv("stem", "stream1", None) | _norm(model, "stem_norm", "stream1")
     before = "stream1"
     for stage in (1, 2, 3):
@@ -45,13 +51,17 @@ def resnet20_spec(model: nn.Module) -> PermutationSpec:
             axes |= _conv(f"{at}.conv1", inner, before) | _norm(model, f"{at}.norm1", inner)
             axes |= _conv(f"{at}.conv2", stream, inner) | _norm(model, f"{at}.norm2", stream)
             if stage > 1 and block == 0:
-                axes |= _conv(f"{at}.shortcut.conv", stream, before) | _norm(model, f"{at}.shortcut.norm", stream)
+                axes |= _conv(f"{at}.shortcut.conv", stream, before) | _norm(
+                    model, f"{at}.shortcut.norm", stream
+                )
             before = stream
     return _spec(model, axes | _dense("head", None, before))
 
 
 def resnet50_spec(model: nn.Module) -> PermutationSpec:
-    """torchvision's ResNet50: the stem, four residual streams, and two inner groups in each of 16 bottlenecks: 37 groups."""
+    """torchvision's ResNet50: the stem, four residual streams, and two inner groups in each of 16
+    bottlenecks: 37 groups.
+    """
     axes = _conv("conv1", "stem", None) | _norm(model, "bn1", "stem")
     before = "stem"
     for stage, blocks in enumerate((3, 4, 6, 3), start=1):
@@ -62,7 +72,9 @@ def resnet50_spec(model: nn.Module) -> PermutationSpec:
             axes |= _conv(f"{at}.conv2", second, first) | _norm(model, f"{at}.bn2", second)
             axes |= _conv(f"{at}.conv3", stream, second) | _norm(model, f"{at}.bn3", stream)
             if block == 0:
-                axes |= _conv(f"{at}.downsample.0", stream, before) | _norm(model, f"{at}.downsample.1", stream)
+                axes |= _conv(f"{at}.downsample.0", stream, before) | _norm(
+                    model, f"{at}.downsample.1", stream
+                )
             before = stream
     return _spec(model, axes | _dense("fc", None, before))
 
@@ -78,9 +90,13 @@ def _conv(name: str, units: str, before: str | None) -> dict[str, tuple]:
 def _norm(model: nn.Module, name: str, units: str | None) -> dict[str, tuple]:
     if units is None or name not in dict(model.named_modules()):
         return {}
-    return {f"{name}.{tensor}": (units,) for tensor in ("weight", "bias", "running_mean", "running_var")}
+    return {
+        f"{name}.{tensor}": (units,) for tensor in ("weight", "bias", "running_mean", "running_var")
+    }
 
 
 def _spec(model: nn.Module, axes: dict[str, tuple]) -> PermutationSpec:
     state = model.state_dict()
-    return PermutationSpec.from_axes({name: entry for name, entry in axes.items() if name in state}, model)
+    return PermutationSpec.from_axes(
+        {name: entry for name, entry in axes.items() if name in state}, model
+    )

@@ -1,4 +1,6 @@
-"""Small models of every kind of layer: what a spec must be derived for. Each entry is a model with example inputs."""
+"""Small models of every kind of layer: what a spec must be derived for. Each entry is a model with
+example inputs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ KINDS: dict[str, tuple] = {}
 
 
 def kind(groups: int):
-    """Enter a builder of ``(model, inputs)`` under its name, with the number of groups that it should have."""
+    """Enter a builder of ``(model, inputs)`` under its name, with the number of groups that it
+    should have.
+    """
 
     def enter(build):
         KINDS[build.__name__] = (build, groups)
@@ -47,24 +51,35 @@ def _parameter(*shape: int) -> nn.Parameter:
 
 @kind(2)
 def mlp():
-    return nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 3)), (torch.randn(4, 5),)
+    return nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 3)), (
+        torch.randn(4, 5),
+    )
 
 
 @kind(2)
 def batch_norm_1d():
-    return nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)), (
+    return nn.Sequential(
+        nn.Linear(5, 6),
+        nn.BatchNorm1d(6),
+        nn.ReLU(),
+        nn.Linear(6, 4),
+        nn.BatchNorm1d(4),
+        nn.Linear(4, 3),
+    ), (torch.randn(4, 5),)
+
+
+@kind(1)
+def layer_norm():
+    return nn.Sequential(nn.Linear(5, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 3)), (
         torch.randn(4, 5),
     )
 
 
 @kind(1)
-def layer_norm():
-    return nn.Sequential(nn.Linear(5, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 3)), (torch.randn(4, 5),)
-
-
-@kind(1)
 def rms_norm():
-    return nn.Sequential(nn.Linear(5, 6), nn.RMSNorm(6), nn.SiLU(), nn.Linear(6, 3)), (torch.randn(4, 5),)
+    return nn.Sequential(nn.Linear(5, 6), nn.RMSNorm(6), nn.SiLU(), nn.Linear(6, 3)), (
+        torch.randn(4, 5),
+    )
 
 
 @kind(2)
@@ -78,14 +93,25 @@ def conv_flatten():
 @kind(2)
 def conv_1d():
     return nn.Sequential(
-        nn.Conv1d(3, 4, 3), nn.Mish(), nn.Conv1d(4, 5, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(5, 2)
+        nn.Conv1d(3, 4, 3),
+        nn.Mish(),
+        nn.Conv1d(4, 5, 1),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(5, 2),
     ), (torch.randn(2, 3, 9),)
 
 
 @kind(2)
 def conv_3d():
     return nn.Sequential(
-        nn.Conv3d(2, 4, 2), nn.BatchNorm3d(4), nn.ELU(), nn.Conv3d(4, 5, 2), nn.AvgPool3d(2), nn.Flatten(), nn.Linear(5, 2)
+        nn.Conv3d(2, 4, 2),
+        nn.BatchNorm3d(4),
+        nn.ELU(),
+        nn.Conv3d(4, 5, 2),
+        nn.AvgPool3d(2),
+        nn.Flatten(),
+        nn.Linear(5, 2),
     ), (torch.randn(2, 2, 4, 4, 4),)
 
 
@@ -108,7 +134,9 @@ def conv_grouped():
 
 @kind(1)
 def conv_depthwise():
-    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3, groups=6), nn.ReLU(), nn.Conv2d(6, 2, 1)), images()
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3, groups=6), nn.ReLU(), nn.Conv2d(6, 2, 1)
+    ), images()
 
 
 @kind(3)
@@ -119,13 +147,22 @@ def conv_depthwise_multiplied():
 
 @kind(2)
 def group_norm():
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 2, 1)), images()
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 2, 1)
+    ), images()
 
 
 @kind(4)
 def group_norm_of_a_concatenation():
-    parts = {"a": nn.Conv2d(3, 8, 1), "b": nn.Conv2d(3, 4, 1), "norm": nn.GroupNorm(6, 12), "out": nn.Conv2d(12, 2, 1)}
-    return Lambda(lambda m, x: m.out(m.norm(torch.cat([m.a(x), m.b(x)], 1)).relu()), **parts), images()
+    parts = {
+        "a": nn.Conv2d(3, 8, 1),
+        "b": nn.Conv2d(3, 4, 1),
+        "norm": nn.GroupNorm(6, 12),
+        "out": nn.Conv2d(12, 2, 1),
+    }
+    return Lambda(
+        lambda m, x: m.out(m.norm(torch.cat([m.a(x), m.b(x)], 1)).relu()), **parts
+    ), images()
 
 
 @kind(1)
@@ -154,7 +191,12 @@ def residual():
 
 @kind(2)
 def squeeze_and_excitation():
-    parts = {"stem": nn.Conv2d(3, 8, 3), "down": nn.Conv2d(8, 4, 1), "up": nn.Conv2d(4, 8, 1), "out": nn.Conv2d(8, 2, 1)}
+    parts = {
+        "stem": nn.Conv2d(3, 8, 3),
+        "down": nn.Conv2d(8, 4, 1),
+        "up": nn.Conv2d(4, 8, 1),
+        "out": nn.Conv2d(8, 2, 1),
+    }
 
     def forward(m, x):
         x = F.hardswish(m.stem(x))
@@ -166,7 +208,12 @@ def squeeze_and_excitation():
 
 @kind(3)
 def concatenation():
-    parts = {"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 5, 1), "c": nn.Conv2d(9, 6, 1), "head": nn.Linear(15, 2)}
+    parts = {
+        "a": nn.Conv2d(3, 4, 1),
+        "b": nn.Conv2d(3, 5, 1),
+        "c": nn.Conv2d(9, 6, 1),
+        "head": nn.Linear(15, 2),
+    }
 
     def forward(m, x):
         x = torch.cat([m.a(x), m.b(x)], 1).relu()
@@ -189,13 +236,20 @@ def chunks():
 
 @kind(2)
 def gated():
-    return nn.Sequential(nn.Linear(5, 8), nn.GLU(), nn.Linear(4, 6), nn.Softmax(-1), nn.Linear(6, 2)), (torch.randn(4, 5),)
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.GLU(), nn.Linear(4, 6), nn.Softmax(-1), nn.Linear(6, 2)
+    ), (torch.randn(4, 5),)
 
 
 @kind(5)
 def channel_shuffle():
     """Two branches are woven and cut again: their units are told apart all the way."""
-    parts = {"a": nn.Conv2d(3, 6, 1), "b": nn.Conv2d(3, 6, 1), "c": nn.Conv2d(6, 4, 1), "out": nn.Conv2d(10, 2, 1)}
+    parts = {
+        "a": nn.Conv2d(3, 6, 1),
+        "b": nn.Conv2d(3, 6, 1),
+        "c": nn.Conv2d(6, 4, 1),
+        "out": nn.Conv2d(10, 2, 1),
+    }
 
     def forward(m, x):
         x = torch.cat([m.a(x), m.b(x)], 1)
@@ -209,7 +263,9 @@ def channel_shuffle():
 
 @kind(1)
 def embedding():
-    return nn.Sequential(nn.Embedding(10, 6), nn.ReLU(), nn.Linear(6, 3)), (torch.randint(10, (2, 4)),)
+    return nn.Sequential(nn.Embedding(10, 6), nn.ReLU(), nn.Linear(6, 3)), (
+        torch.randint(10, (2, 4)),
+    )
 
 
 @kind(1)
@@ -234,7 +290,9 @@ def _attention_parts() -> dict[str, nn.Module]:
 def attention_by_hand():
     def forward(m, x):
         x = m.into(x)
-        return m.head(x + _heads(m, x, lambda q, k, v: (q @ k.transpose(-2, -1) / 5**0.5).softmax(-1) @ v))
+        return m.head(
+            x + _heads(m, x, lambda q, k, v: (q @ k.transpose(-2, -1) / 5**0.5).softmax(-1) @ v)
+        )
 
     return Lambda(forward, **_attention_parts()), (torch.randn(2, 7, 6),)
 
@@ -250,7 +308,12 @@ def attention_fused():
 
 @kind(4)
 def attention_from_one_matrix():
-    parts = {"into": nn.Linear(6, 8), "qkv": nn.Linear(8, 60), "out": nn.Linear(20, 8), "head": nn.Linear(8, 3)}
+    parts = {
+        "into": nn.Linear(6, 8),
+        "qkv": nn.Linear(8, 60),
+        "out": nn.Linear(20, 8),
+        "head": nn.Linear(8, 3),
+    }
 
     def forward(m, x):
         x = m.into(x)
@@ -264,7 +327,11 @@ def attention_from_one_matrix():
 
 @kind(4)
 def multihead_attention():
-    parts = {"into": nn.Linear(6, 8), "attend": nn.MultiheadAttention(8, 2, batch_first=True), "head": nn.Linear(8, 3)}
+    parts = {
+        "into": nn.Linear(6, 8),
+        "attend": nn.MultiheadAttention(8, 2, batch_first=True),
+        "head": nn.Linear(8, 3),
+    }
 
     def forward(m, x):
         x = m.into(x)
@@ -283,7 +350,10 @@ def encoder_layer():
 def decoder_layer():
     parts = {"a": nn.Linear(6, 8), "b": nn.Linear(6, 8), "layer": nn.TransformerDecoderLayer(8, 2, 16, batch_first=True),
              "head": nn.Linear(8, 3)}  # fmt: skip
-    return Lambda(lambda m, x, y: m.head(m.layer(m.a(x), m.b(y))), **parts), (torch.randn(2, 5, 6), torch.randn(2, 7, 6))
+    return Lambda(lambda m, x, y: m.head(m.layer(m.a(x), m.b(y))), **parts), (
+        torch.randn(2, 5, 6),
+        torch.randn(2, 7, 6),
+    )
 
 
 @kind(1)
@@ -294,19 +364,25 @@ def rnn():
 
 @kind(2)
 def gru():
-    return Lambda(lambda m, x: m.head(m.rnn(x)[1][-1]), rnn=nn.GRU(3, 6, 2), head=nn.Linear(6, 2)), (torch.randn(5, 2, 3),)
+    return Lambda(
+        lambda m, x: m.head(m.rnn(x)[1][-1]), rnn=nn.GRU(3, 6, 2), head=nn.Linear(6, 2)
+    ), (torch.randn(5, 2, 3),)
 
 
 @kind(4)
 def lstm():
     return Lambda(
-        lambda m, x: m.head(m.rnn(x)[0][:, -1]), rnn=nn.LSTM(3, 6, 2, bidirectional=True, batch_first=True), head=nn.Linear(12, 2)
+        lambda m, x: m.head(m.rnn(x)[0][:, -1]),
+        rnn=nn.LSTM(3, 6, 2, bidirectional=True, batch_first=True),
+        head=nn.Linear(12, 2),
     ), (torch.randn(2, 5, 3),)
 
 
 @kind(2)
 def lstm_projected():
-    return Lambda(lambda m, x: m.head(m.rnn(x)[0]), rnn=nn.LSTM(3, 6, proj_size=4), head=nn.Linear(4, 2)), (torch.randn(5, 2, 3),)
+    return Lambda(
+        lambda m, x: m.head(m.rnn(x)[0]), rnn=nn.LSTM(3, 6, proj_size=4), head=nn.Linear(4, 2)
+    ), (torch.randn(5, 2, 3),)
 
 
 @kind(2)
@@ -323,7 +399,12 @@ def recurrent_cells():
 
 @kind(3)
 def einsum():
-    parts = {"a": _parameter(5, 6), "b": _parameter(6, 7), "c": _parameter(4, 7), "out": _parameter(4, 3)}
+    parts = {
+        "a": _parameter(5, 6),
+        "b": _parameter(6, 7),
+        "c": _parameter(4, 7),
+        "out": _parameter(4, 3),
+    }
 
     def forward(m, x):
         x = torch.einsum("...i,ij->...j", x, m.a).relu()
@@ -349,8 +430,15 @@ def bare_parameters():
 
 @kind(2)
 def shared_module():
-    parts = {"into": nn.Linear(5, 6), "twice": nn.Linear(6, 6), "more": nn.Linear(6, 4), "head": nn.Linear(4, 2)}
-    return Lambda(lambda m, x: m.head(m.more(m.twice(m.twice(m.into(x)).relu()).relu())), **parts), (torch.randn(3, 5),)
+    parts = {
+        "into": nn.Linear(5, 6),
+        "twice": nn.Linear(6, 6),
+        "more": nn.Linear(6, 4),
+        "head": nn.Linear(4, 2),
+    }
+    return Lambda(
+        lambda m, x: m.head(m.more(m.twice(m.twice(m.into(x)).relu()).relu())), **parts
+    ), (torch.randn(3, 5),)
 
 
 @kind(2)
@@ -370,7 +458,12 @@ def written_in_place():
 @kind(4)
 def grouped_queries():
     """Four query heads share two heads of keys and values, by repeating them."""
-    parts = {"q": nn.Linear(6, 20), "k": nn.Linear(6, 10), "v": nn.Linear(6, 10), "out": nn.Linear(20, 3)}
+    parts = {
+        "q": nn.Linear(6, 20),
+        "k": nn.Linear(6, 10),
+        "v": nn.Linear(6, 10),
+        "out": nn.Linear(20, 3),
+    }
 
     def forward(m, x):
         b, n, _ = x.shape
@@ -384,7 +477,9 @@ def grouped_queries():
 
 @kind(2)
 def rotary():
-    """Rotary embeddings pair the units within a head: those of query and key stay, heads and values are free."""
+    """Rotary embeddings pair the units within a head: those of query and key stay, heads and values
+    are free.
+    """
 
     class Turn(nn.Module):
         def __init__(self):
@@ -392,14 +487,26 @@ def rotary():
             self.register_buffer("angle", torch.randn(7, 4), persistent=False)
 
         def forward(self, t):
-            return t * self.angle.cos() + torch.cat([-t[..., 2:], t[..., :2]], -1) * self.angle.sin()
+            return (
+                t * self.angle.cos() + torch.cat([-t[..., 2:], t[..., :2]], -1) * self.angle.sin()
+            )
 
-    parts = {"q": nn.Linear(6, 16), "k": nn.Linear(6, 16), "v": nn.Linear(6, 16), "out": nn.Linear(16, 3), "turn": Turn()}
+    parts = {
+        "q": nn.Linear(6, 16),
+        "k": nn.Linear(6, 16),
+        "v": nn.Linear(6, 16),
+        "out": nn.Linear(16, 3),
+        "turn": Turn(),
+    }
 
     def forward(m, x):
         b, n, _ = x.shape
         q, k, v = (f(x).view(b, n, 4, 4).transpose(1, 2) for f in (m.q, m.k, m.v))
-        return m.out(F.scaled_dot_product_attention(m.turn(q), m.turn(k), v).transpose(1, 2).reshape(b, n, 16))
+        return m.out(
+            F.scaled_dot_product_attention(m.turn(q), m.turn(k), v)
+            .transpose(1, 2)
+            .reshape(b, n, 16)
+        )
 
     return Lambda(forward, **parts), (torch.randn(2, 7, 6),)
 
@@ -407,37 +514,57 @@ def rotary():
 @kind(2)
 def pixel_shuffle():
     return nn.Sequential(
-        nn.Conv2d(3, 16, 1), nn.PixelShuffle(2), nn.Conv2d(4, 5, 1), nn.PixelUnshuffle(2), nn.Conv2d(20, 2, 1)
+        nn.Conv2d(3, 16, 1),
+        nn.PixelShuffle(2),
+        nn.Conv2d(4, 5, 1),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(20, 2, 1),
     ), images()
 
 
 @kind(1)
 def local_response_norm():
     """It runs along the channels of the first convolution: they stay."""
-    return nn.Sequential(nn.Conv2d(3, 6, 1), nn.LocalResponseNorm(3), nn.Conv2d(6, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)), images()
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 1),
+        nn.LocalResponseNorm(3),
+        nn.Conv2d(6, 4, 1),
+        nn.ReLU(),
+        nn.Conv2d(4, 2, 1),
+    ), images()
 
 
 @kind(1)
 def rolled():
     parts = {"a": nn.Linear(5, 6), "b": nn.Linear(6, 4), "head": nn.Linear(4, 2)}
-    return Lambda(lambda m, x: m.head(m.b(m.a(x).roll(1, -1)).relu()), **parts), (torch.randn(3, 5),)
+    return Lambda(lambda m, x: m.head(m.b(m.a(x).roll(1, -1)).relu()), **parts), (
+        torch.randn(3, 5),
+    )
 
 
 @kind(2)
 def strided_slices():
     parts = {"a": nn.Linear(5, 8), "b": nn.Linear(4, 3), "head": nn.Linear(3, 2)}
-    return Lambda(lambda m, x: m.head(m.b((y := m.a(x))[:, ::2] * y[:, 1::2]).relu()), **parts), (torch.randn(3, 5),)
+    return Lambda(lambda m, x: m.head(m.b((y := m.a(x))[:, ::2] * y[:, 1::2]).relu()), **parts), (
+        torch.randn(3, 5),
+    )
 
 
 @kind(1)
 def bilinear():
-    return Lambda(lambda m, x: m.head(m.mix(x, x).relu()), mix=nn.Bilinear(5, 5, 6), head=nn.Linear(6, 2)), (torch.randn(3, 5),)
+    return Lambda(
+        lambda m, x: m.head(m.mix(x, x).relu()), mix=nn.Bilinear(5, 5, 6), head=nn.Linear(6, 2)
+    ), (torch.randn(3, 5),)
 
 
 @kind(2)
 def weight_norm():
     return nn.Sequential(
-        nn.utils.parametrizations.weight_norm(nn.Linear(5, 6)), nn.ReLU(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)
+        nn.utils.parametrizations.weight_norm(nn.Linear(5, 6)),
+        nn.ReLU(),
+        nn.Linear(6, 4),
+        nn.ReLU(),
+        nn.Linear(4, 2),
     ), (torch.randn(3, 5),)
 
 
@@ -445,18 +572,29 @@ def weight_norm():
 def unfold():
     """Patches by ``F.unfold``: each channel owns the nine positions of a window."""
     parts = {"a": nn.Conv2d(3, 4, 1), "b": nn.Linear(36, 5), "head": nn.Linear(5, 2)}
-    return Lambda(lambda m, x: m.head(m.b(F.unfold(m.a(x), 3).transpose(1, 2)).relu()), **parts), images()
+    return Lambda(
+        lambda m, x: m.head(m.b(F.unfold(m.a(x), 3).transpose(1, 2)).relu()), **parts
+    ), images()
 
 
 @kind(2)
 def mixer():
     """Tokens are mixed by a layer along the other axis."""
-    parts = {"into": nn.Linear(5, 6), "along": nn.Linear(7, 4), "back": nn.Linear(4, 7), "head": nn.Linear(6, 2)}
-    return Lambda(lambda m, x: m.head((y := m.into(x)) + m.back(F.gelu(m.along(y.mT))).mT), **parts), (torch.randn(2, 7, 5),)
+    parts = {
+        "into": nn.Linear(5, 6),
+        "along": nn.Linear(7, 4),
+        "back": nn.Linear(4, 7),
+        "head": nn.Linear(6, 2),
+    }
+    return Lambda(
+        lambda m, x: m.head((y := m.into(x)) + m.back(F.gelu(m.along(y.mT))).mT), **parts
+    ), (torch.randn(2, 7, 5),)
 
 
 @kind(3)
 def padded_channels():
     """A shortcut that pads new channels with zeros, as the first ResNets for small images did."""
     parts = {"stem": nn.Conv2d(3, 4, 1), "wide": nn.Conv2d(4, 8, 1), "head": nn.Conv2d(8, 2, 1)}
-    return Lambda(lambda m, x: m.head(m.wide((y := m.stem(x)).relu()) + F.pad(y, (0, 0, 0, 0, 2, 2))), **parts), images()
+    return Lambda(
+        lambda m, x: m.head(m.wide((y := m.stem(x)).relu()) + F.pad(y, (0, 0, 0, 0, 2, 2))), **parts
+    ), images()

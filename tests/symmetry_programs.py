@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FUNCTIONS = (F.relu, F.gelu, torch.tanh, F.silu, F.hardswish, torch.sigmoid, F.softplus, torch.square)
+FUNCTIONS = (
+    F.relu,
+    F.gelu,
+    torch.tanh,
+    F.silu,
+    F.hardswish,
+    torch.sigmoid,
+    F.softplus,
+    torch.square,
+)
 WIDTHS = (4, 6, 8, 12)
 
 
@@ -17,7 +26,8 @@ def _heads(rng: random.Random, width: int) -> int:
 
 
 class Program(nn.Module):
-    """A random sequence of operations on tensors ``(batch, positions, units)``; the same seed gives the same one.
+    """A random sequence of operations on tensors ``(batch, positions, units)``; the same seed gives
+    the same one.
 
     Args:
         rng: what draws.
@@ -60,7 +70,9 @@ OPERATIONS: dict = {}
 
 
 def operation(build):
-    """Enter ``build(program, rng, widths, which) -> (function of the program and its pool, new width) | None``."""
+    """Enter ``build(program, rng, widths, which) -> (function of the program and its pool, new
+    width) | None``.
+    """
     OPERATIONS[build.__name__] = build
     return build
 
@@ -79,7 +91,11 @@ def linear(p, rng, widths, i):
 @operation
 def again(p, rng, widths, i):
     """A module used before."""
-    places = [k for k, part in enumerate(p.parts) if isinstance(part, nn.Linear) and part.in_features == widths[i]]
+    places = [
+        k
+        for k, part in enumerate(p.parts)
+        if isinstance(part, nn.Linear) and part.in_features == widths[i]
+    ]
     if not places:
         return None
     at = rng.choice(places)
@@ -88,7 +104,11 @@ def again(p, rng, widths, i):
 
 @operation
 def transposed_weight(p, rng, widths, i):
-    places = [k for k, part in enumerate(p.parts) if isinstance(part, nn.Linear) and part.out_features == widths[i]]
+    places = [
+        k
+        for k, part in enumerate(p.parts)
+        if isinstance(part, nn.Linear) and part.out_features == widths[i]
+    ]
     if not places:
         return None
     at = rng.choice(places)
@@ -123,7 +143,11 @@ def concatenate(p, rng, widths, i):
 @operation
 def weave(p, rng, widths, i):
     j = rng.randrange(len(widths))
-    return None if widths[j] != widths[i] else (lambda m, pool: torch.stack([pool[i], pool[j]], -1).flatten(-2), 2 * widths[i])
+    return (
+        None
+        if widths[j] != widths[i]
+        else (lambda m, pool: torch.stack([pool[i], pool[j]], -1).flatten(-2), 2 * widths[i])
+    )
 
 
 @operation
@@ -151,7 +175,14 @@ def cut(p, rng, widths, i):
 def chunk(p, rng, widths, i):
     if widths[i] % 2:
         return None
-    f = rng.choice((torch.mul, torch.add, lambda a, b: torch.cat([b, a], -1), lambda a, b: torch.cat([a.relu(), b], -1)))
+    f = rng.choice(
+        (
+            torch.mul,
+            torch.add,
+            lambda a, b: torch.cat([b, a], -1),
+            lambda a, b: torch.cat([a.relu(), b], -1),
+        )
+    )
     new = widths[i] if f not in (torch.mul, torch.add) else widths[i] // 2
     return lambda m, pool: f(*pool[i].chunk(2, -1)), new
 
@@ -167,7 +198,11 @@ def norm(p, rng, widths, i):
 def channel_norm(p, rng, widths, i):
     at = len(p.parts)
     n, which = widths[i], rng.randrange(3)
-    p.part((nn.GroupNorm(_heads(rng, n), n), nn.BatchNorm1d(n), nn.InstanceNorm1d(n, affine=True))[which])
+    p.part(
+        (nn.GroupNorm(_heads(rng, n), n), nn.BatchNorm1d(n), nn.InstanceNorm1d(n, affine=True))[
+            which
+        ]
+    )
     return lambda m, pool: m.parts[at](pool[i].mT).mT, widths[i]
 
 
@@ -180,7 +215,9 @@ def softmax(p, rng, widths, i):
 def convolution(p, rng, widths, i):
     groups, at = _heads(rng, widths[i]), len(p.parts)
     new = groups * rng.choice((1, 2, 3))
-    p.part(nn.Conv1d(widths[i], new, kernel := rng.choice((1, 3)), padding=kernel // 2, groups=groups))
+    p.part(
+        nn.Conv1d(widths[i], new, kernel := rng.choice((1, 3)), padding=kernel // 2, groups=groups)
+    )
     return lambda m, pool: m.parts[at](pool[i].mT).mT, new
 
 
@@ -303,7 +340,9 @@ def in_order(p, rng, widths, i):
 @operation
 def outer(p, rng, widths, i):
     j = rng.randrange(len(widths))
-    return lambda m, pool: (pool[i].unsqueeze(-1) * pool[j].unsqueeze(-2)).flatten(-2), widths[i] * widths[j]
+    return lambda m, pool: (pool[i].unsqueeze(-1) * pool[j].unsqueeze(-2)).flatten(-2), widths[
+        i
+    ] * widths[j]
 
 
 @operation
@@ -314,7 +353,11 @@ def repeat(p, rng, widths, i):
         x = pool[i]
         if kind == 0:
             return x.repeat(1, 1, 2)
-        return x.repeat_interleave(2, -1) if kind == 1 else x.unsqueeze(-2).expand(-1, -1, 2, -1).flatten(-2)
+        return (
+            x.repeat_interleave(2, -1)
+            if kind == 1
+            else x.unsqueeze(-2).expand(-1, -1, 2, -1).flatten(-2)
+        )
 
     return run, 2 * widths[i]
 

@@ -1,4 +1,6 @@
-"""The package as a whole: what importing it brings, which room imports which, and that what the README says runs."""
+"""The package as a whole: what importing it brings, which room imports which, and that what the
+README says runs.
+"""
 
 import ast
 import doctest
@@ -23,7 +25,9 @@ LEFT_OF = {
     "course": {"symmetry", "matching", "landscape", "show", "lab"},
 }
 MODULES = [
-    module.name for module in pkgutil.walk_packages([str(PACKAGE)], "rebasin_edu.") if not module.name.endswith("__main__")
+    module.name
+    for module in pkgutil.walk_packages([str(PACKAGE)], "rebasin_edu.")
+    if not module.name.endswith("__main__")
 ]
 
 
@@ -48,14 +52,20 @@ def imported_rooms(path: Path) -> set[str]:
             names = [".".join([*filter(None, base), alias.name]) for alias in node.names]
         else:
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("rebasin_edu.") and name.split(".")[1] in LEFT_OF}
+        found |= {
+            name.split(".")[1]
+            for name in names
+            if name.startswith("rebasin_edu.") and name.split(".")[1] in LEFT_OF
+        }
     return found
 
 
 @pytest.mark.parametrize("room", LEFT_OF)
 def test_data_flows_one_way(room):
     for path in (PACKAGE / room).rglob("*.py"):
-        assert imported_rooms(path) - {room} <= LEFT_OF[room], f"{path.relative_to(PACKAGE)} imports from a room to its right"
+        assert imported_rooms(path) - {room} <= LEFT_OF[room], (
+            f"{path.relative_to(PACKAGE)} imports from a room to its right"
+        )
 
 
 def test_the_public_face_is_what_it_lists():
@@ -65,14 +75,30 @@ def test_the_public_face_is_what_it_lists():
 
 
 def test_importing_it_is_light():
-    heavy = ["torchvision", "matplotlib.pyplot", "sklearn", "ipywidgets", "IPython", "mlxtend", "pandas", "distributed"]
+    heavy = [
+        "torchvision",
+        "matplotlib.pyplot",
+        "sklearn",
+        "ipywidgets",
+        "IPython",
+        "mlxtend",
+        "pandas",
+        "distributed",
+    ]
     code = f"import rebasin_edu, sys; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    result = doctest.testmod(
+        importlib.import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    )
     assert result.failed == 0
 
 
@@ -87,5 +113,9 @@ def test_readme_runs(monkeypatch):
 
 
 def test_modules_stay_readable():
-    long = {str(p.relative_to(PACKAGE)): n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 320}
+    long = {
+        str(p.relative_to(PACKAGE)): n
+        for p in PACKAGE.rglob("*.py")
+        if (n := len(p.read_text().splitlines())) > 320
+    }
     assert not long, f"a module that grows past 320 lines holds two ideas: {long}"

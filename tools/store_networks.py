@@ -1,10 +1,12 @@
-"""Copy networks from the user's cache into the package, in the fewest bits that move their loss by less than 1e-3.
+"""Copy networks from the user's cache into the package, in the fewest bits that move their loss by
+less than 1e-3.
 
     python tools/store_networks.py [--precision half] [--repack] '{"seed": 0}' '{"seed": 1}'
 
-Each argument is a recipe; a network that is not in the cache is trained first. The loss is measured on the test set,
-so the recipe's data has to be here. ``--precision`` asks for more bits than it needs. What is stored already stays as it
-is, but with ``--repack``: then it is packed anew, from what is stored.
+Each argument is a recipe; a network that is not in the cache is trained first. The loss is measured
+on the test set, so the recipe's data has to be here. ``--precision`` asks for more bits than it
+needs. What is stored already stays as it is, but with ``--repack``: then it is packed anew, from
+what is stored.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import argparse
 import json
 
 from rebasin_edu.lab import Recipe, load_or_train
-from rebasin_edu.lab.packing import PRECISIONS, pack
+from rebasin_edu.lab.quantization import PRECISIONS, pack
 from rebasin_edu.lab.zoo import network, provenance, save_network, stored_dir
 from rebasin_edu.landscape import evaluate
 
@@ -22,9 +24,13 @@ LIMIT = 1e-3
 
 def main() -> None:
     """Store the network of every recipe given."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipes", nargs="+", metavar="RECIPE", help="JSON")
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="at least this much")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="at least this much"
+    )
     parser.add_argument("--repack", action="store_true", help="also what is stored already")
     chosen = parser.parse_args()
     for text in chosen.recipes:

@@ -1,4 +1,6 @@
-"""How the course is made: notebooks from their sources, the checks of their exercises, exported pages."""
+"""How the course is made: notebooks from their sources, the checks of their exercises, exported
+pages.
+"""
 
 from .check import NotYet, UnknownExercise, check
 

@@ -1,8 +1,9 @@
 """Notebooks from their sources: ``python -m rebasin_edu.course.build [--check] [NAME …]``.
 
-``notebooks/NN_name.py`` (jupytext percent format) is the only source. Building puts the badges and the Colab cell in front,
-runs it, and writes ``NN_name.ipynb`` with its outputs, so that readers on GitHub and Colab see the figures. ``--check`` says
-whether each stored notebook still has the cells of its source, without running anything.
+``notebooks/NN_name.py`` (jupytext percent format) is the only source. Building puts the badges and
+the Colab cell in front, runs it, and writes ``NN_name.ipynb`` with its outputs, so that readers on
+GitHub and Colab see the figures. ``--check`` says whether each stored notebook still has the cells
+of its source, without running anything.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def source_paths(names: list[str] | None = None) -> list[Path]:
     """The sources of the named notebooks, or of all of them, in the order of the course."""
     paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if unknown := set(names or ()) - {path.stem for path in paths}:
-        raise NotebookError(f"no notebook source named {sorted(unknown)}; there are {[path.stem for path in paths]}")
+        raise NotebookError(
+            f"no notebook source named {sorted(unknown)}; there are {[path.stem for path in paths]}"
+        )
     return [path for path in paths if not names or path.stem in names]
 
 
@@ -66,15 +69,21 @@ def assemble(source: Path) -> nbformat.NotebookNode:
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem[:2]}-{number:03d}"
         if strange := set(cell.metadata.get("tags", ())) - TAGS:
-            raise NotebookError(f"{source.name}, cell {number}: unknown tags {sorted(strange)}; known are {sorted(TAGS)}")
+            raise NotebookError(
+                f"{source.name}, cell {number}: unknown tags {sorted(strange)}; known are {sorted(TAGS)}"
+            )
     return notebook
 
 
 def run(notebook: nbformat.NotebookNode, *, widget_state: bool = False) -> nbformat.NotebookNode:
-    """Run every cell; a failing cell raises. ``widget_state`` keeps what an exported page needs to show its sliders."""
+    """Run every cell; a failing cell raises. ``widget_state`` keeps what an exported page needs to
+    show its sliders.
+    """
     from nbclient import NotebookClient
 
-    client = NotebookClient(notebook, timeout=900, kernel_name="python3", store_widget_state=widget_state)
+    client = NotebookClient(
+        notebook, timeout=900, kernel_name="python3", store_widget_state=widget_state
+    )
     client.execute(cwd=str(NOTEBOOKS))
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -110,22 +119,36 @@ def differences(source: Path) -> list[str]:
     stored, wanted = nbformat.read(target, as_version=4), assemble(source)
     found = []
     if len(stored.cells) != len(wanted.cells):
-        found.append(f"{target.name} has {len(stored.cells)} cells, its source has {len(wanted.cells)}")
+        found.append(
+            f"{target.name} has {len(stored.cells)} cells, its source has {len(wanted.cells)}"
+        )
     for number, (old, new) in enumerate(zip(stored.cells, wanted.cells)):
-        if (old.cell_type, old.source, old.metadata.get("tags", [])) != (new.cell_type, new.source, new.metadata.get("tags", [])):
-            found.append(f"{target.name}, cell {number} differs from its source: {new.source.splitlines()[:1]}")
+        if (old.cell_type, old.source, old.metadata.get("tags", [])) != (
+            new.cell_type,
+            new.source,
+            new.metadata.get("tags", []),
+        ):
+            found.append(
+                f"{target.name}, cell {number} differs from its source: {new.source.splitlines()[:1]}"
+            )
         if any(output.output_type == "error" for output in old.get("outputs", ())):
             found.append(f"{target.name}, cell {number} has a stored error")
     if "widgets" in stored.metadata:
         found.append(f"{target.name} carries widget state")
     if target.stat().st_size > LIMIT:
-        found.append(f"{target.name} has {target.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB")
+        found.append(
+            f"{target.name} has {target.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB"
+        )
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 00_tour; all of them by default")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="such as 00_tour; all of them by default"
+    )
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     options = parser.parse_args(arguments)
     stale = []
@@ -135,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         start = time.perf_counter()
         target = build(source)
-        print(f"{target.name}: {time.perf_counter() - start:.0f} s, {target.stat().st_size / 1e3:.0f} kB")
+        print(
+            f"{target.name}: {time.perf_counter() - start:.0f} s, {target.stat().st_size / 1e3:.0f} kB"
+        )
     print("\n".join(stale) if stale else "all notebooks are up to date")
     return 1 if stale else 0
 

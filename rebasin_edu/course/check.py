@@ -1,4 +1,6 @@
-"""The checks of the exercises: ``check("01-2", answer)`` says whether an answer is right, and if not, which mistake is likely."""
+"""The checks of the exercises: ``check("01-2", answer)`` says whether an answer is right, and if
+not, which mistake is likely.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def exercise(number: str) -> Callable[[Callable[[Any], str]], Callable[[Any], st
 
 def near(answer: Any, wanted: float, tolerance: float) -> bool:
     """Whether an answer is a number within ``tolerance`` of the one wanted."""
-    return isinstance(answer, (int, float)) and math.isfinite(answer) and abs(answer - wanted) <= tolerance
+    return (
+        isinstance(answer, (int, float))
+        and math.isfinite(answer)
+        and abs(answer - wanted) <= tolerance
+    )
 
 
 def load() -> dict[str, Callable[[Any], str]]:

@@ -1,4 +1,6 @@
-"""A notebook as a page that moves without a kernel: ``python -m rebasin_edu.course.site NAME … --out FOLDER``."""
+"""A notebook as a page that moves without a kernel: ``python -m rebasin_edu.course.site NAME …
+--out FOLDER``.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,15 @@ from .build import assemble, run, source_paths
 def export_page(source: Path, folder: Path) -> Path:
     """Run a notebook and write it as one HTML file in which every slider over frames moves.
 
-    The state of the widgets is in the page; the code that moves them is loaded from a public CDN when the page is opened.
+    The state of the widgets is in the page; the code that moves them is loaded from a public CDN
+    when the page is opened.
     """
     from nbconvert import HTMLExporter
 
     notebook = run(assemble(source), widget_state=True)
-    body, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": source.stem}})
+    body, _ = HTMLExporter().from_notebook_node(
+        notebook, resources={"metadata": {"name": source.stem}}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{source.stem}.html"
     target.write_text(body)
@@ -26,7 +31,9 @@ def export_page(source: Path, folder: Path) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 00_tour; all of them by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="such as 00_tour; all of them by default"
+    )
     parser.add_argument("--out", type=Path, default=Path("site"))
     options = parser.parse_args(arguments)
     for source in source_paths(options.names):

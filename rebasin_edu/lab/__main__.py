@@ -1,23 +1,31 @@
-"""Make the network of one recipe: ``python -m rebasin_edu.lab '{"model": "mlp", "seed": 1}'``, or a file with it."""
+"""Make the network of one recipe: ``python -m rebasin_edu.lab '{"model": "mlp", "seed": 1}'``, or a
+file with it.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from rebasin_edu.lab.recipes import Recipe
-from rebasin_edu.lab.zoo import load_or_train
+from .recipe import Recipe
+from .zoo import load_or_train
 
 
 def main(arguments: list[str]) -> int:
-    """Make the network of the recipe given as JSON, or as a file; ``--every-epoch`` keeps all epochs."""
+    """Make the network of the recipe given as JSON, or as a file; ``--every-epoch`` keeps all
+    epochs.
+    """
     every_epoch = "--every-epoch" in arguments
     given = [a for a in arguments if a != "--every-epoch"]
     if len(given) != 1:
         print(__doc__, file=sys.stderr)
         return 2
     text = given[0]
-    recipe = Recipe.from_dict(json.loads(text)) if text.lstrip().startswith("{") else Recipe.from_file(text)
+    recipe = (
+        Recipe.from_dict(json.loads(text))
+        if text.lstrip().startswith("{")
+        else Recipe.from_file(text)
+    )
     load_or_train(recipe, every_epoch=every_epoch)
     return 0
 

@@ -1,4 +1,6 @@
-"""Files that are either whole or not there: safetensors with a JSON header, written beside and moved into place."""
+"""Files that are either whole or not there: safetensors with a JSON header, written beside and
+moved into place.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ class CheckpointError(RuntimeError):
 
 
 def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
-    """Call ``write`` with a path beside ``path`` and move the result into place; on any failure nothing changes.
+    """Call ``write`` with a path beside ``path`` and move the result into place; on any failure
+    nothing changes.
 
     Raises:
-        CheckpointError: the disk is full or the folder cannot be written to; what was at ``path`` is still there.
+        CheckpointError: the disk is full or the folder cannot be written to; what was at ``path``
+            is still there.
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -34,7 +38,9 @@ def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
         os.replace(part, path)
     except OSError as error:
         kept = "the old file there is untouched" if path.exists() else "nothing was written"
-        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}); {kept}") from error
+        raise CheckpointError(
+            f"{path} cannot be written ({error.strerror or error}); {kept}"
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -51,10 +57,14 @@ def load_json(path: str | os.PathLike) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON ({error}): is it truncated?") from error
+        raise CheckpointError(
+            f"{path} cannot be read as JSON ({error}): is it truncated?"
+        ) from error
 
 
-def save_tensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: str | os.PathLike, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> None:
     """Write tensors and a description (any JSON) in one safetensors file, atomically."""
     from safetensors.torch import save_file
 
@@ -85,17 +95,28 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
             about = json.loads((held.metadata() or {})["about"])
             return {name: held.get_tensor(name) for name in held.keys()}, about  # noqa: SIM118
     except KeyError as error:
-        raise CheckpointError(f"{path} is a safetensors file, but not one of ours: it does not say what it is") from error
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not one of ours: it does not say what it is"
+        ) from error
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist") from error
     except Exception as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}): truncated or foreign?") from error
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}): truncated or foreign?"
+        ) from error
 
 
 def pack_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's tensors by ``parameter number.name``; its settings are not kept, the caller has them."""
+    """The optimiser's tensors by ``parameter number.name``; its settings are not kept, the caller
+    has them.
+    """
     state = optimiser.state_dict()["state"]
-    return {f"{i}.{k}": torch.as_tensor(v) for i, held in state.items() for k, v in held.items() if v is not None}
+    return {
+        f"{i}.{k}": torch.as_tensor(v)
+        for i, held in state.items()
+        for k, v in held.items()
+        if v is not None
+    }
 
 
 def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -104,4 +125,6 @@ def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Ten
     for name, tensor in tensors.items():
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )

@@ -1,4 +1,6 @@
-"""Fetch what torchvision would fetch, from mirrors, with the rate on screen, resume after a break, and md5."""
+"""Fetch what torchvision would fetch, from mirrors, with the rate on screen, resume after a break,
+and md5.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rebasin_edu.lab.sources import DataError
+from .dataset_files import DataError
 
 # CIFAR's usual host has served well under 0.1 MB/s since the summer of 2026, so it comes last.
 CIFAR = {
@@ -56,24 +58,37 @@ def fetch_dataset(name: str, folder: Path) -> None:
         if name in CIFAR:
             archive, md5, mirrors = CIFAR[name]
             fetch(mirrors, folder / archive, md5)
-            (datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100)(str(folder), download=True)  # unpacks it
+            (datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100)(
+                str(folder), download=True
+            )  # unpacks it
             (folder / archive).unlink(missing_ok=True)
         else:
-            (datasets.MNIST if name == "mnist" else datasets.FashionMNIST)(str(folder), download=True)
+            (datasets.MNIST if name == "mnist" else datasets.FashionMNIST)(
+                str(folder), download=True
+            )
     except DownloadError:
         raise
     except (OSError, RuntimeError) as error:
-        raise DownloadError(f"{name} could not be downloaded into {folder} ({error}).\n{WAYS_OUT}") from error
+        raise DownloadError(
+            f"{name} could not be downloaded into {folder} ({error}).\n{WAYS_OUT}"
+        ) from error
 
 
 def fetch(
-    mirrors: Sequence[str], path: Path, md5: str, *, patience: float = 20.0, slowest: float = 200e3, progress: bool = True
+    mirrors: Sequence[str],
+    path: Path,
+    md5: str,
+    *,
+    patience: float = 20.0,
+    slowest: float = 200e3,
+    progress: bool = True,
 ) -> None:
-    """Download a file from the first mirror that gives it, going on from ``path.part`` where a break left one.
+    """Download a file from the first mirror that gives it, going on from ``path.part`` where a
+    break left one.
 
     Args:
-        mirrors: tried in order; one that stays below ``slowest`` bytes a second for ``patience`` seconds is left for
-            the next one, and the last is waited for.
+        mirrors: tried in order; one that stays below ``slowest`` bytes a second for ``patience``
+            seconds is left for the next one, and the last is waited for.
         path: where the whole file ends up; it appears only when its ``md5`` holds.
 
     Raises:
@@ -105,7 +120,9 @@ def _stream(url: str, part: Path, patience: float, slowest: float, progress: boo
     from tqdm.auto import tqdm
 
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "rebasin_edu", "Range": f"bytes={have}-"})
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "rebasin_edu", "Range": f"bytes={have}-"}
+    )
     try:
         answer = urllib.request.urlopen(request, timeout=patience)
     except urllib.error.HTTPError as error:
@@ -116,7 +133,14 @@ def _stream(url: str, part: Path, patience: float, slowest: float, progress: boo
         if answer.status != 206:  # the mirror cannot resume
             have = 0
         total = have + int(answer.headers.get("Content-Length") or 0) or None
-        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], disable=not progress)
+        bar = tqdm(
+            total=total,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            desc=url.rsplit("/", 1)[-1],
+            disable=not progress,
+        )
         with bar, open(part, "ab" if have else "wb") as file:
             checked, since = time.monotonic(), 0
             while block := answer.read(1 << 16):

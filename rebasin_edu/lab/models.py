@@ -1,8 +1,10 @@
-"""The paper's networks in plain PyTorch: an MLP, VGG16 and ResNet20, each at any width and with three normalisations.
+"""The paper's networks in plain PyTorch: an MLP, VGG16 and ResNet20, each at any width and with
+three normalisations.
 
-Shapes and parameter counts are the paper's (Git Re-Basin, section 5 and appendix A.4). Its ``LayerNorm`` normalises
-over the channels *at every pixel*; ``nn.GroupNorm(1, C)``, which many ports use, also mixes the pixels and is another
-network. Nothing here is custom autograd, so ``torch.export`` sees plain ATen operators.
+Shapes and parameter counts are the paper's (Git Re-Basin, section 5 and appendix A.4). Its
+``LayerNorm`` normalises over the channels *at every pixel*; ``nn.GroupNorm(1, C)``, which many
+ports use, also mixes the pixels and is another network. Nothing here is custom autograd, so
+``torch.export`` sees plain ATen operators.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from torch import Tensor, nn
 
 NORMS = ("layer", "batch", None)
 # Channels of VGG's convolutions in units of 64 · width; a pool ends each stage.
-VGG_STAGES = {11: ((1,), (2,), (4, 4), (8, 8), (8, 8)), 16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))}
+VGG_STAGES = {
+    11: ((1,), (2,), (4, 4), (8, 8), (8, 8)),
+    16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8)),
+}
 
 
 class ModelError(ValueError):
@@ -39,7 +44,9 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # In channels-last memory both permutes are free, and the reduction runs over neighbours.
-        y = F.layer_norm(x.permute(0, 2, 3, 1), (self.channels,), self.weight, self.bias, self.eps)  # (N, H, W, C)
+        y = F.layer_norm(
+            x.permute(0, 2, 3, 1), (self.channels,), self.weight, self.bias, self.eps
+        )  # (N, H, W, C)
         return y.permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
@@ -47,7 +54,8 @@ class LayerNorm2d(nn.Module):
 
 
 class MLP(nn.Sequential):
-    """Fully connected ReLU network; the paper's is 784-512-512-512-10 with biases and no normalisation.
+    """Fully connected ReLU network; the paper's is 784-512-512-512-10 with biases and no
+    normalisation.
 
     Layers are named ``linear1 … linearN`` and ``head``; an image is flattened first.
 
@@ -56,7 +64,8 @@ class MLP(nn.Sequential):
         hidden: units of each hidden layer.
         classes: outputs.
         norm: ``"layer"``, ``"batch"`` or ``None``, between each linear map and its ReLU.
-        seed: draw the first weights from this seed and leave torch's global generator alone; ``None`` uses the latter.
+        seed: draw the first weights from this seed and leave torch's global generator alone;
+            ``None`` uses the latter.
     """
 
     def __init__(
@@ -75,7 +84,9 @@ class MLP(nn.Sequential):
             for i, (fan_in, units) in enumerate(pairwise(sizes), start=1):
                 layers[f"linear{i}"] = nn.Linear(fan_in, units)
                 if norm is not None:
-                    layers[f"norm{i}"] = nn.LayerNorm(units, eps=1e-6) if norm == "layer" else nn.BatchNorm1d(units)
+                    layers[f"norm{i}"] = (
+                        nn.LayerNorm(units, eps=1e-6) if norm == "layer" else nn.BatchNorm1d(units)
+                    )
                 layers[f"relu{i}"] = nn.ReLU()
             layers["head"] = nn.Linear(sizes[-1], classes)
             super().__init__(layers)
@@ -83,7 +94,8 @@ class MLP(nn.Sequential):
 
 
 class VGG(nn.Sequential):
-    """VGG with the paper's small head: 3×3 convolutions with bias, norm, ReLU; two hidden layers of 512 · width.
+    """VGG with the paper's small head: 3×3 convolutions with bias, norm, ReLU; two hidden layers of
+    512 · width.
 
     Layers are named ``conv1 …``, ``norm1 …``, ``linear1``, ``linear2`` and ``head``.
 
@@ -136,18 +148,24 @@ class VGG(nn.Sequential):
             _initialise(self, gain=2.0)
 
 
-def VGG16(width: float = 1.0, classes: int = 10, norm: str | None = "layer", depth: int = 16, **kwargs) -> VGG:
+def VGG16(
+    width: float = 1.0, classes: int = 10, norm: str | None = "layer", depth: int = 16, **kwargs
+) -> VGG:
     """VGG16 as the paper trains it; see ``VGG``."""
     return VGG(width, classes, norm, depth, **kwargs)
 
 
 def VGG11(width: float = 1.0, classes: int = 10, norm: str | None = None, **kwargs) -> VGG:
-    """VGG11 with the same head; without normalisation it is the classic hard case of matching. See ``VGG``."""
+    """VGG11 with the same head; without normalisation it is the classic hard case of matching. See
+    ``VGG``.
+    """
     return VGG(width, classes, norm, 11, **kwargs)
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions around a shortcut; where the stride is 2 the shortcut is a 3×3 convolution too."""
+    """Two 3×3 convolutions around a shortcut; where the stride is 2 the shortcut is a 3×3
+    convolution too.
+    """
 
     def __init__(self, fan_in: int, units: int, stride: int, norm: str | None) -> None:
         super().__init__()
@@ -167,14 +185,16 @@ class Block(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """The paper's CIFAR ResNet20: a stem of 16 · width channels, three stages of three blocks, mean pool, linear head.
+    """The paper's CIFAR ResNet20: a stem of 16 · width channels, three stages of three blocks, mean
+    pool, linear head.
 
     0.29, 1.17, 4.66, 18.6 million parameters at widths 1, 2, 4, 8.
 
     Args:
         width: multiplies 16, 32 and 64; the paper runs 1 … 32.
         classes: outputs.
-        norm: ``"layer"`` (the paper's), ``"batch"`` (REPAIR's) or ``None``; convolutions have a bias only without one.
+        norm: ``"layer"`` (the paper's), ``"batch"`` (REPAIR's) or ``None``; convolutions have a
+            bias only without one.
         channels: of the images, whose size is free.
         seed: as in ``MLP``.
     """
@@ -217,7 +237,8 @@ class ResNet20(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks that answer together, by the mean of their logits: what a merged network is held against.
+    """Several networks that answer together, by the mean of their logits: what a merged network is
+    held against.
 
     Shape: that of its members. It costs as many forward passes as it has members.
     """
@@ -235,7 +256,9 @@ class Ensemble(nn.Module):
 def _units(base: int, width: float) -> int:
     units = round(base * width)
     if units < 1 or abs(units - base * width) > 1e-6:
-        raise ModelError(f"width {width} makes {base * width:g} channels of {base}: choose one that gives whole numbers")
+        raise ModelError(
+            f"width {width} makes {base * width:g} channels of {base}: choose one that gives whole numbers"
+        )
     return units
 
 
@@ -251,7 +274,9 @@ def _check_norm(norm: str | None) -> None:
 
 
 def _initialise(model: nn.Module, gain: float) -> None:
-    """Normal weights of variance gain / fan-in (2 for He, 1 for LeCun; 1 for the head), zero biases."""
+    """Normal weights of variance gain / fan-in (2 for He, 1 for LeCun; 1 for the head), zero
+    biases.
+    """
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             fan_in = module.weight[0].numel()

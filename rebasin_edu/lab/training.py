@@ -1,4 +1,6 @@
-"""One plain training loop: seeded, with atomic checkpoints from which a killed run resumes to the same weights."""
+"""One plain training loop: seeded, with atomic checkpoints from which a killed run resumes to the
+same weights.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rebasin_edu.lab import checkpoints
-from rebasin_edu.lab.augment import AUGMENTATIONS
-from rebasin_edu.lab.checkpoints import CheckpointError
-from rebasin_edu.lab.data import Dataset
+from . import checkpoints
+from .augmentation import AUGMENTATIONS
+from .checkpoints import CheckpointError
+from .datasets import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle")
 SETTINGS = (
@@ -31,7 +33,9 @@ class TrainingError(RuntimeError):
 
 
 class Training(NamedTuple):
-    """A trained copy of the network, in eval mode, and one row for each epoch, the untrained epoch 0 first."""
+    """A trained copy of the network, in eval mode, and one row for each epoch, the untrained epoch
+    0 first.
+    """
 
     model: nn.Module
     history: list[dict[str, float]]
@@ -56,16 +60,21 @@ def train(
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Training:
-    """Train a copy of ``model``; the batch order and the augmentation of an epoch depend only on ``seed`` and its number.
+    """Train a copy of ``model``; the batch order and the augmentation of an epoch depend only on
+    ``seed`` and its number.
 
-    On a CPU the same call on the same machine with the same number of threads gives the same bits, unbroken or resumed.
+    On a CPU the same call on the same machine with the same number of threads gives the same bits,
+    unbroken or resumed.
 
     Args:
-        optimiser: ``"adam"`` (AdamW when there is weight decay) or ``"sgd"`` with Nesterov momentum.
-        schedule: ``"constant"``, ``"cosine"`` (to zero) or ``"one-cycle"`` (up for 30 %, then down), all after or
-            including ``warmup`` epochs that rise from 1e-6 (``one-cycle`` has its own rise).
+        optimiser: ``"adam"`` (AdamW when there is weight decay) or ``"sgd"`` with Nesterov
+            momentum.
+        schedule: ``"constant"``, ``"cosine"`` (to zero) or ``"one-cycle"`` (up for 30 %, then
+            down), all after or including ``warmup`` epochs that rise from 1e-6 (``one-cycle`` has
+            its own rise).
         augment: ``None``, ``"crop-flip"`` or ``"paper"``; see ``augment``.
-        precision: ``"float32"``, ``"bfloat16"`` (autocast) or ``"auto"``: bfloat16 where the device computes in it.
+        precision: ``"float32"``, ``"bfloat16"`` (autocast) or ``"auto"``: bfloat16 where the device
+            computes in it.
         snapshots: a folder for the weights after every epoch, ``epoch-000.safetensors`` onwards.
         checkpoint: a file written after every epoch; where it exists, training goes on from it.
         progress: show a bar with loss, accuracy, images a second and the time left.
@@ -74,17 +83,34 @@ def train(
         The trained copy in eval mode and its history.
 
     Raises:
-        TrainingError: a setting is unknown, the loss is no longer finite, or the device's memory is too small.
+        TrainingError: a setting is unknown, the loss is no longer finite, or the device's memory is
+            too small.
         CheckpointError: the checkpoint belongs to another run, is damaged, or cannot be written.
     """
-    given = (epochs, batch_size, optimiser, lr, momentum, weight_decay, schedule, warmup, augment, precision, seed)
+    given = (
+        epochs,
+        batch_size,
+        optimiser,
+        lr,
+        momentum,
+        weight_decay,
+        schedule,
+        warmup,
+        augment,
+        precision,
+        seed,
+    )
     settings = dict(zip(SETTINGS, given))
     _check(settings, dataset)
     model = copy.deepcopy(model).to(dataset.device)
     if any(p.dim() == 4 for p in model.parameters()):
         model = model.to(memory_format=torch.channels_last)
     steps = _optimiser(model, settings)
-    belongs = {**settings, "dataset": dataset.key, "shapes": {k: list(v.shape) for k, v in model.state_dict().items()}}
+    belongs = {
+        **settings,
+        "dataset": dataset.key,
+        "shapes": {k: list(v.shape) for k, v in model.state_dict().items()},
+    }
     del belongs["epochs"]  # a finished constant-rate run may be continued
     if schedule != "constant":
         belongs["epochs"] = epochs
@@ -99,7 +125,14 @@ def train(
     for epoch in range(len(history), epochs + 1):
         started = time.perf_counter()
         row = _epoch(model, dataset, steps, settings, epoch, bar)
-        history.append({"epoch": epoch, **row, **_measure(model, dataset), "seconds": time.perf_counter() - started})
+        history.append(
+            {
+                "epoch": epoch,
+                **row,
+                **_measure(model, dataset),
+                "seconds": time.perf_counter() - started,
+            }
+        )
         _snapshot(snapshots, epoch, model)
         if checkpoint is not None:
             tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -146,9 +179,14 @@ def _epoch(
     generator = torch.Generator().manual_seed(settings["seed"] * 1_000_003 + epoch)
     order = torch.randperm(n, generator=generator).to(device)
     augment = AUGMENTATIONS[settings["augment"]]
-    half = settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and gains_from_bfloat16(device))
+    half = settings["precision"] == "bfloat16" or (
+        settings["precision"] == "auto" and gains_from_bfloat16(device)
+    )
     batches = math.ceil(n / size)
-    loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.long)
+    loss_sum, right = (
+        torch.zeros((), device=device),
+        torch.zeros((), device=device, dtype=torch.long),
+    )
     model.train()
     try:
         for i in range(batches):
@@ -177,7 +215,9 @@ def _epoch(
     mean = loss_sum.item() / n
     if not math.isfinite(mean):
         rate = settings["lr"]
-        raise TrainingError(f"the loss is {mean} in epoch {epoch}: lr={rate:g} is too high (the last checkpoint is kept)")
+        raise TrainingError(
+            f"the loss is {mean} in epoch {epoch}: lr={rate:g} is too high (the last checkpoint is kept)"
+        )
     return {"train_loss": mean, "train_accuracy": right.item() / n}
 
 
@@ -189,7 +229,10 @@ def _measure(model: nn.Module, dataset: Dataset) -> dict[str, float]:
             logits = model(dataset.normalise(images))
             loss += F.cross_entropy(logits, targets, reduction="sum").item()
             right += (logits.argmax(1) == targets).sum().item()
-    return {"test_loss": loss / len(dataset.test_targets), "test_accuracy": right / len(dataset.test_targets)}
+    return {
+        "test_loss": loss / len(dataset.test_targets),
+        "test_accuracy": right / len(dataset.test_targets),
+    }
 
 
 def _check(settings: dict[str, Any], dataset: Dataset) -> None:
@@ -200,28 +243,42 @@ def _check(settings: dict[str, Any], dataset: Dataset) -> None:
         ("precision", ("auto", "float32", "bfloat16")),
     ):
         if settings[name] not in known:
-            raise TrainingError(f"{name}={settings[name]!r} is not known; choose one of {', '.join(map(repr, known))}")
+            raise TrainingError(
+                f"{name}={settings[name]!r} is not known; choose one of {', '.join(map(repr, known))}"
+            )
     if settings["epochs"] < 1 or settings["batch_size"] < 1 or not settings["lr"] > 0:
         raise TrainingError("epochs and batch_size must be at least 1, and lr above 0")
     if len(dataset.train_targets) % settings["batch_size"] == 1:
-        raise TrainingError(f"batch_size={settings['batch_size']} leaves a last batch of one image; choose another")
+        raise TrainingError(
+            f"batch_size={settings['batch_size']} leaves a last batch of one image; choose another"
+        )
 
 
 def _optimiser(model: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
     rate, decay = settings["lr"], settings["weight_decay"]
     if settings["optimiser"] == "sgd":
         momentum = settings["momentum"]
-        return torch.optim.SGD(model.parameters(), rate, momentum, weight_decay=decay, nesterov=momentum > 0)
-    return (torch.optim.AdamW if decay else torch.optim.Adam)(model.parameters(), rate, weight_decay=decay)
+        return torch.optim.SGD(
+            model.parameters(), rate, momentum, weight_decay=decay, nesterov=momentum > 0
+        )
+    return (torch.optim.AdamW if decay else torch.optim.Adam)(
+        model.parameters(), rate, weight_decay=decay
+    )
 
 
-def _resume(path: str | os.PathLike, model: nn.Module, steps: torch.optim.Optimizer, belongs: dict) -> list[dict]:
+def _resume(
+    path: str | os.PathLike, model: nn.Module, steps: torch.optim.Optimizer, belongs: dict
+) -> list[dict]:
     tensors, about = checkpoints.load_tensors(path)
     held = about.get("belongs", {})
     wrong = sorted(k for k in {*held, *belongs} if held.get(k) != belongs.get(k))
     if wrong:
-        said = "; ".join(f"{k} is {_short(held.get(k))} there, {_short(belongs.get(k))} here" for k in wrong)
-        raise CheckpointError(f"{path} belongs to another run: {said}. Remove it, or give another file")
+        said = "; ".join(
+            f"{k} is {_short(held.get(k))} there, {_short(belongs.get(k))} here" for k in wrong
+        )
+        raise CheckpointError(
+            f"{path} belongs to another run: {said}. Remove it, or give another file"
+        )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}}
     for name, tensor in tensors.items():
         kind, key = name.split(".", 1)
@@ -238,12 +295,16 @@ def _short(value: Any) -> str:
 
 def _reach(history: list[dict], epochs: int, checkpoint: str | os.PathLike | None) -> None:
     if len(history) - 1 > epochs:
-        raise CheckpointError(f"{checkpoint} already has {len(history) - 1} epochs, more than the {epochs} asked for")
+        raise CheckpointError(
+            f"{checkpoint} already has {len(history) - 1} epochs, more than the {epochs} asked for"
+        )
 
 
 def _snapshot(folder: str | os.PathLike | None, epoch: int, model: nn.Module) -> None:
     if folder is not None:
-        checkpoints.save_tensors(Path(folder) / f"epoch-{epoch:03d}.safetensors", model.state_dict(), {"epoch": epoch})
+        checkpoints.save_tensors(
+            Path(folder) / f"epoch-{epoch:03d}.safetensors", model.state_dict(), {"epoch": epoch}
+        )
 
 
 class _Bar:
@@ -262,15 +323,23 @@ class _Bar:
     def step(self, images: int, loss_sum: Tensor, right: Tensor) -> None:
         self.bar.update(images)
         self.seen += images
-        if not self.bar.disable and time.perf_counter() - self.shown > 1:  # reading a tensor waits for the device
+        if (
+            not self.bar.disable and time.perf_counter() - self.shown > 1
+        ):  # reading a tensor waits for the device
             self.shown = time.perf_counter()
-            text = f"loss {loss_sum.item() / self.seen:.3f}, accuracy {right.item() / self.seen:.1%}"
+            text = (
+                f"loss {loss_sum.item() / self.seen:.3f}, accuracy {right.item() / self.seen:.1%}"
+            )
             self.bar.set_postfix_str(text, refresh=False)
 
     def epoch_done(self, row: dict[str, float]) -> None:
         self.seen = 0
-        self.bar.set_description_str(f"epoch {min(row['epoch'] + 1, self.epochs)}/{self.epochs}", refresh=False)
-        self.bar.set_postfix_str(f"test loss {row['test_loss']:.3f}, accuracy {row['test_accuracy']:.2%}")
+        self.bar.set_description_str(
+            f"epoch {min(row['epoch'] + 1, self.epochs)}/{self.epochs}", refresh=False
+        )
+        self.bar.set_postfix_str(
+            f"test loss {row['test_loss']:.3f}, accuracy {row['test_accuracy']:.2%}"
+        )
 
     def close(self) -> None:
         self.bar.close()

@@ -1,7 +1,9 @@
-"""Networks by recipe: stored with the package, kept in the user's cache, or trained now; it says which.
+"""Networks by recipe: stored with the package, kept in the user's cache, or trained now; it says
+which.
 
-A network is one safetensors file (in fewer bits where that was measured to be harmless) and a JSON file beside it
-that tells how it was made: recipe, data, machine, versions, time, history and the command that makes it anew.
+A network is one safetensors file (in fewer bits where that was measured to be harmless) and a JSON
+file beside it that tells how it was made: recipe, data, machine, versions, time, history and the
+command that makes it anew.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rebasin_edu.lab import checkpoints
-from rebasin_edu.lab.checkpoints import CheckpointError
-from rebasin_edu.lab.data import Dataset
-from rebasin_edu.lab.packing import pack, unpack
-from rebasin_edu.lab.recipes import Recipe, resolved
-from rebasin_edu.lab.sources import cache_dir
-from rebasin_edu.lab.training import train
+from . import checkpoints
+from .checkpoints import CheckpointError
+from .dataset_files import cache_dir
+from .datasets import Dataset
+from .quantization import pack, unpack
+from .recipe import Recipe, resolved
+from .training import train
 
 Say = Callable[[str], None]
 
@@ -48,18 +50,22 @@ def load_or_train(
 ) -> nn.Module:
     """Give back the network of a recipe, in eval mode on the CPU, and say where it came from.
 
-    It is loaded from the package, or else from the user's cache (``$REBASIN_EDU_CACHE``), or else trained into that
-    cache, going on where a killed training stopped. If another process is training it, wait for that one.
+    It is loaded from the package, or else from the user's cache (``$REBASIN_EDU_CACHE``), or else
+    trained into that cache, going on where a killed training stopped. If another process is
+    training it, wait for that one.
 
     Args:
         recipe: what to make.
         epoch: the network after this many epochs instead of the last; 0 is untrained.
-        every_epoch: when it has to be trained, keep the weights after every epoch (``epoch=`` implies it).
-        dataset: the recipe's data where it is already in memory (``recipe.load_data()``); its device does the training.
+        every_epoch: when it has to be trained, keep the weights after every epoch (``epoch=``
+            implies it).
+        dataset: the recipe's data where it is already in memory (``recipe.load_data()``); its
+            device does the training.
         data_dir, download: see ``load_data``.
         progress: show the progress bar of a training.
         say: told in one line where the network came from; ``None`` for silence.
-        used: told the recipe that was used, another one where a small data set stands in for the one named.
+        used: told the recipe that was used, another one where a small data set stands in for the
+            one named.
 
     Raises:
         DataNotFound: it has to be trained, and its data is not here.
@@ -85,12 +91,20 @@ def load_or_train(
     tensors, about = checkpoints.load_tensors(path)
     model = network(recipe, tensors, about.get("shape"))
     accuracy = (about.get("history") or [{}])[-1].get("test_accuracy")
-    at = f" after epoch {epoch}" if epoch is not None else f", test accuracy {accuracy:.2%}" if accuracy else ""
+    at = (
+        f" after epoch {epoch}"
+        if epoch is not None
+        else f", test accuracy {accuracy:.2%}"
+        if accuracy
+        else ""
+    )
     say(f"{origin}: {path.stem if epoch is None else recipe.id}{at}")
     return model
 
 
-def network(recipe: Recipe, tensors: dict[str, Tensor], shape: list[int] | None = None) -> nn.Module:
+def network(
+    recipe: Recipe, tensors: dict[str, Tensor], shape: list[int] | None = None
+) -> nn.Module:
     """Build a recipe's network around stored tensors (in any precision), in eval mode."""
     tensors = unpack(tensors)
     model = recipe.build(_Shape(shape) if shape else None)
@@ -98,13 +112,16 @@ def network(recipe: Recipe, tensors: dict[str, Tensor], shape: list[int] | None 
     wrong = sorted(k for k in {*wanted, *tensors} if k not in wanted or k not in tensors)
     wrong += [k for k in wanted if k in tensors and wanted[k].shape != tensors[k].shape]
     if wrong:
-        raise CheckpointError(f"the file of {recipe.id} holds another network: {', '.join(wrong[:4])} do not fit")
+        raise CheckpointError(
+            f"the file of {recipe.id} holds another network: {', '.join(wrong[:4])} do not fit"
+        )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
     return model.eval()
 
 
 def provenance(recipe: Recipe) -> dict[str, Any]:
-    """How a network that is stored or cached was made; ``history`` holds loss and accuracy after every epoch.
+    """How a network that is stored or cached was made; ``history`` holds loss and accuracy after
+    every epoch.
 
     Raises:
         CheckpointError: there is no such network here.
@@ -115,8 +132,12 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     return checkpoints.load_tensors(found[0])[1]
 
 
-def save_network(folder: str | os.PathLike, model: nn.Module, about: dict[str, Any], precision: str = "single") -> Path:
-    """Write a network and the JSON that tells how it was made; ``precision`` is one of ``packing.PRECISIONS``."""
+def save_network(
+    folder: str | os.PathLike, model: nn.Module, about: dict[str, Any], precision: str = "single"
+) -> Path:
+    """Write a network and the JSON that tells how it was made; ``precision`` is one of
+    ``packing.PRECISIONS``.
+    """
     recipe = Recipe.from_dict(about["recipe"])
     path = Path(folder) / f"{recipe.id}.safetensors"
     checkpoints.save_json(path.with_suffix(".json"), about)
@@ -124,7 +145,9 @@ def save_network(folder: str | os.PathLike, model: nn.Module, about: dict[str, A
     return path
 
 
-def how_made(recipe: Recipe, dataset: Dataset, history: list[dict], seconds: float) -> dict[str, Any]:
+def how_made(
+    recipe: Recipe, dataset: Dataset, history: list[dict], seconds: float
+) -> dict[str, Any]:
     """Describe a training for the file of its network; no path of this machine is in it."""
     return {
         "recipe": recipe.to_dict(),
@@ -165,7 +188,10 @@ def versions() -> dict[str, str]:
 
 def _find(recipe: Recipe, epoch: int | None) -> tuple[Path, str] | None:
     name = f"{recipe.id}.safetensors"
-    places = [(stored_dir() / "networks" / name, "stored with the package"), (_cache() / name, "from the cache")]
+    places = [
+        (stored_dir() / "networks" / name, "stored with the package"),
+        (_cache() / name, "from the cache"),
+    ]
     if epoch is not None and epoch != recipe.epochs:
         places = [(_epoch_file(recipe, epoch), "from the cache")]
     return next(((path, origin) for path, origin in places if path.is_file()), None)
@@ -179,7 +205,9 @@ def _epoch_file(recipe: Recipe, epoch: int) -> Path:
     return _cache() / recipe.id / f"epoch-{epoch:03d}.safetensors"
 
 
-def _train_locked(recipe: Recipe, epoch: int | None, dataset: Dataset, every_epoch: bool, progress: bool, say: Say) -> None:
+def _train_locked(
+    recipe: Recipe, epoch: int | None, dataset: Dataset, every_epoch: bool, progress: bool, say: Say
+) -> None:
     from filelock import FileLock, Timeout  # comes with torch
 
     lock = FileLock(_cache() / f"{recipe.id}.lock")
@@ -198,13 +226,24 @@ def _train_locked(recipe: Recipe, epoch: int | None, dataset: Dataset, every_epo
         ) from error
     try:
         folder, checkpoint = _cache() / recipe.id, _cache() / f"{recipe.id}.training"
-        for stale in _cache().glob(f"{recipe.id}*.part"):  # of a process that was killed while it wrote
+        for stale in _cache().glob(
+            f"{recipe.id}*.part"
+        ):  # of a process that was killed while it wrote
             stale.unlink()
         goes_on = checkpoint.exists()
-        say(f"{'training, from its checkpoint' if goes_on else 'training'}: {recipe.id} on {dataset.name}")
+        say(
+            f"{'training, from its checkpoint' if goes_on else 'training'}: {recipe.id} on {dataset.name}"
+        )
         model = recipe.build(dataset)
         snapshots = folder if every_epoch else None
-        trained = train(model, dataset, **recipe.training(), snapshots=snapshots, checkpoint=checkpoint, progress=progress)
+        trained = train(
+            model,
+            dataset,
+            **recipe.training(),
+            snapshots=snapshots,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
         seconds = sum(row.get("seconds", 0.0) for row in trained.history)
         save_network(_cache(), trained.model, how_made(recipe, dataset, trained.history, seconds))
         checkpoint.unlink(missing_ok=True)
@@ -219,4 +258,13 @@ class _Shape:
         self.shape, self.classes = tuple(held[:3]), range(held[3])
 
 
-__all__ = ["Recipe", "how_made", "load_or_train", "machine", "network", "provenance", "save_network", "stored_dir"]
+__all__ = [
+    "Recipe",
+    "how_made",
+    "load_or_train",
+    "machine",
+    "network",
+    "provenance",
+    "save_network",
+    "stored_dir",
+]

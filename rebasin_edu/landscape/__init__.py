@@ -1,15 +1,15 @@
 """What lies between networks: paths, planes, barriers, repair and diagnosis."""
 
 from .batches import BadTargets, DataProblem
-from .calibration import Reliability, Score
-from .curves import Barrier, Curve, CurveError, linear_path
+from .curve import Barrier, Curve, CurveError, linear_path
 from .diagnosis import Diagnosis, closed_form, diagnose
 from .evaluate import evaluate
-from .interpolate import IncompatibleWeights, lerp, mean, slerp
-from .mended import repaired_path
-from .merging import MergeError, MergeReport, merge
-from .planes import Plane, PlaneError, loss_plane
+from .interpolation import IncompatibleWeights, lerp, mean, slerp
+from .merge import MergeError, MergeReport, merge
+from .metrics import Reliability, Score
+from .plane import Plane, PlaneError, loss_plane
 from .repair import NothingToRepair, Repair, reestimate_batchnorm, repair
+from .repaired_path import repaired_path
 from .results import ResultsError
 
 __all__ = [

@@ -21,15 +21,21 @@ class BadTargets(DataProblem):
 
 
 def batches(
-    data: Data, batch_size: int, *, device: torch.device, dtype: torch.dtype, samples: int | None = None
+    data: Data,
+    batch_size: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    samples: int | None = None,
 ) -> Iterator[Batch]:
     """Yield ``(inputs, targets)`` on the device and in the floating type of the weights.
 
-    Small batches of a loader are joined up to ``batch_size``; a last batch of one joins the batch before it, since a single
-    example has no variance.
+    Small batches of a loader are joined up to ``batch_size``; a last batch of one joins the batch
+    before it, since a single example has no variance.
 
     Args:
-        data: a pair of tensors ``(inputs, targets)``; a ``DataLoader`` or any iterable of such pairs; a ``Dataset``.
+        data: a pair of tensors ``(inputs, targets)``; a ``DataLoader`` or any iterable of such
+            pairs; a ``Dataset``.
         batch_size: how many examples at a time.
         samples: stop after this many examples.
 
@@ -74,14 +80,20 @@ def nbytes(inputs: object) -> int:
 
 
 def _is_pair(data: object) -> bool:
-    return isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(part, Tensor) for part in data)
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and all(isinstance(part, Tensor) for part in data)
+    )
 
 
 def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
     if _is_pair(data):
         inputs, targets = data
         if targets.ndim == 0 or len(inputs) != len(targets):
-            raise DataProblem(f"there are {len(inputs)} inputs and targets of shape {tuple(targets.shape)}")
+            raise DataProblem(
+                f"there are {len(inputs)} inputs and targets of shape {tuple(targets.shape)}"
+            )
         total = len(inputs) if samples is None else min(samples, len(inputs))
         for start in range(0, total, batch_size):
             stop = min(start + batch_size, total)
@@ -92,11 +104,15 @@ def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
     left = samples
     for batch in data:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            raise DataProblem(f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}")
+            raise DataProblem(
+                f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}"
+            )
         inputs, targets = batch
         targets = torch.as_tensor(targets)
         if targets.ndim == 0 or count(inputs) != len(targets):
-            raise DataProblem(f"a batch holds {count(inputs)} inputs and targets of shape {tuple(targets.shape)}")
+            raise DataProblem(
+                f"a batch holds {count(inputs)} inputs and targets of shape {tuple(targets.shape)}"
+            )
         if left is not None and len(targets) > left:
             inputs, targets = first(inputs, left), targets[:left]
         if len(targets):
@@ -113,7 +129,9 @@ def _joined(raw: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
     ready: Batch | None = None  # a whole one
     for batch in raw:
         inputs, _ = batch
-        alike = isinstance(inputs, Tensor) and all(_shape(each) == _shape(batch) for each in [*held, *([ready] if ready else [])])
+        alike = isinstance(inputs, Tensor) and all(
+            _shape(each) == _shape(batch) for each in [*held, *([ready] if ready else [])]
+        )
         if not alike:  # several inputs, or sequences of another length: as they come
             yield from ([ready] if ready else [])
             yield from ([_cat(held)] if held else [])
@@ -132,7 +150,11 @@ def _joined(raw: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
 
 
 def _shape(batch: Batch) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    return (tuple(batch[0].shape[1:]), tuple(batch[1].shape[1:])) if isinstance(batch[0], Tensor) else None
+    return (
+        (tuple(batch[0].shape[1:]), tuple(batch[1].shape[1:]))
+        if isinstance(batch[0], Tensor)
+        else None
+    )
 
 
 def _cat(held: list[Batch]) -> Batch:
@@ -152,7 +174,9 @@ def first(inputs: object, n: int) -> object:
 
 def _moved(inputs: object, device: torch.device, dtype: torch.dtype) -> object:
     if isinstance(inputs, Tensor):
-        return inputs.to(device, dtype if inputs.is_floating_point() else inputs.dtype, non_blocking=True)
+        return inputs.to(
+            device, dtype if inputs.is_floating_point() else inputs.dtype, non_blocking=True
+        )
     if isinstance(inputs, Mapping):
         return {name: _moved(part, device, dtype) for name, part in inputs.items()}
     return tuple(_moved(part, device, dtype) for part in inputs)

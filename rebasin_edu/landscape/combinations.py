@@ -1,8 +1,10 @@
-"""Score many weighted sums of a few networks on one data set: the engine under every path and plane.
+"""Score many weighted sums of a few networks on one data set: the engine under every path and
+plane.
 
-A layer that acts on the data themselves is linear in its weights, hence in alpha: its outputs for the few given networks serve
-every combination. The rest runs combination by combination, or many at a time with ``vmap`` (on an accelerator, where the
-launching of small products is what costs). The data are read once, whatever the number of combinations.
+A layer that acts on the data themselves is linear in its weights, hence in alpha: its outputs for
+the few given networks serve every combination. The rest runs combination by combination, or many at
+a time with ``vmap`` (on an accelerator, where the launching of small products is what costs). The
+data are read once, whatever the number of combinations.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from .batches import Batch, Data, arguments, batches, count, nbytes
-from .calibration import Score, Tally, check_targets
-from .interpolate import State, combine
+from .interpolation import State, combine
+from .metrics import Score, Tally, check_targets
 from .openings import Ends, Openings
 from .running import call, evaluating, home, logits_of, replaced, untied
 
@@ -42,9 +44,10 @@ def scores(
     Args:
         states: compatible state dicts that fit the model.
         coefficients: ``(combinations, states)``.
-        straight, straight_coefficients: names that are summed with coefficients of their own (statistics along an arc).
-        batched: many combinations in one ``vmap`` call; ``None`` does so on an accelerator. A model that ``vmap`` cannot
-            follow, or too little memory, ends in the loop.
+        straight, straight_coefficients: names that are summed with coefficients of their own
+            (statistics along an arc).
+        batched: many combinations in one ``vmap`` call; ``None`` does so on an accelerator. A model
+            that ``vmap`` cannot follow, or too little memory, ends in the loop.
         share: compute layers that act on the data once for all combinations, where that pays.
         progress: show a bar.
 
@@ -67,14 +70,23 @@ def scores(
         share = share and len(coefficients) > len(states) and openings.pays
 
         def summed(k: int) -> State:
-            return combine(kept, coefficients[k], straight=straight, straight_coefficients=straight_coefficients[k])
+            return combine(
+                kept,
+                coefficients[k],
+                straight=straight,
+                straight_coefficients=straight_coefficients[k],
+            )
 
-        for chunk in _chunks(itertools.chain([start], stream), openings.bytes * len(states) if share else 0):
+        for chunk in _chunks(
+            itertools.chain([start], stream), openings.bytes * len(states) if share else 0
+        ):
             ends = Ends(openings.layers if share else {}, states)
             done = 0
             if batched and len(coefficients) > 1:
                 size = _stackable(kept[0], openings.largest * batch_size)
-                done = _stacked(model, kept, coefficients, summed, chunk, ends, tally, size, advance)
+                done = _stacked(
+                    model, kept, coefficients, summed, chunk, ends, tally, size, advance
+                )
                 batched = done > 0
             for k in range(done, len(coefficients)):
                 made, waiting = summed(k), []
@@ -86,7 +98,11 @@ def scores(
                     waiting.append((logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)))
                     advance(len(targets))
                     if len(waiting) * logits.numel() > TOGETHER or index + 1 == len(chunk):
-                        tally.add(torch.cat([each for each, _ in waiting])[None], torch.cat([each for _, each in waiting]), k)
+                        tally.add(
+                            torch.cat([each for each, _ in waiting])[None],
+                            torch.cat([each for _, each in waiting]),
+                            k,
+                        )
                         waiting = []
     return tally.scores()
 
@@ -102,8 +118,12 @@ def _stacked(
     size: int,
     advance: Callable[[int], None],
 ) -> int:
-    """Score combinations ``size`` at a time in ``vmap`` calls; give back how many of them were scored before it had to stop."""
-    for index, (inputs, targets) in enumerate(chunk):  # fills the shared layers, and finds out which are shared in truth
+    """Score combinations ``size`` at a time in ``vmap`` calls; give back how many of them were
+    scored before it had to stop.
+    """
+    for index, (inputs, targets) in enumerate(
+        chunk
+    ):  # fills the shared layers, and finds out which are shared in truth
         for i, state in enumerate(states):
             with replaced(ends.forwards(index, [float(j == i) for j in range(len(states))])):
                 check_targets(call(model, state, inputs), targets)
@@ -113,15 +133,23 @@ def _stacked(
         try:
             made = [summed(k) for k in ks]
             axes = {name: 0 if x.is_floating_point() else None for name, x in made[0].items()}
-            stack = {name: torch.stack([m[name] for m in made]) if axes[name] == 0 else made[0][name] for name in axes}
-            rows = torch.tensor([list(coefficients[k]) for k in ks]).to(next(iter(stack.values())))  # (rows, states)
+            stack = {
+                name: torch.stack([m[name] for m in made]) if axes[name] == 0 else made[0][name]
+                for name in axes
+            }
+            rows = torch.tensor([list(coefficients[k]) for k in ks]).to(
+                next(iter(stack.values()))
+            )  # (rows, states)
 
             def one(weights: State, row: Tensor, index: int, inputs: object) -> Tensor:
                 positional, named = arguments(inputs)
                 with replaced(ends.summing(index, row)):
                     return logits_of(functional_call(model, weights, positional, named))
 
-            logits = [vmap(one, in_dims=(axes, 0, None, None))(stack, rows, i, inputs) for i, (inputs, _) in enumerate(chunk)]
+            logits = [
+                vmap(one, in_dims=(axes, 0, None, None))(stack, rows, i, inputs)
+                for i, (inputs, _) in enumerate(chunk)
+            ]
         except torch.OutOfMemoryError:
             size //= 2
             continue
@@ -137,7 +165,9 @@ def _stacked(
 
 
 def _stackable(state: State, activations: int) -> int:
-    """How many networks fit into half of the free memory, weights (twice: the parts and their stack) and activations."""
+    """How many networks fit into half of the free memory, weights (twice: the parts and their
+    stack) and activations.
+    """
     device = home(state)[0]
     room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 4 * BUDGET
     each = 2 * sum(x.numel() * x.element_size() for x in state.values()) + 4 * activations
@@ -166,7 +196,12 @@ class _bar:
             from tqdm.auto import tqdm
 
             sized = isinstance(data, tuple) and isinstance(data[0], Tensor)
-            self.bar = tqdm(total=rows * len(data[0]) if sized else None, unit="ex", unit_scale=True, leave=False)
+            self.bar = tqdm(
+                total=rows * len(data[0]) if sized else None,
+                unit="ex",
+                unit_scale=True,
+                leave=False,
+            )
 
     def __enter__(self) -> Callable[[int], object]:
         return self.bar.update if self.bar is not None else lambda examples: None

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from torch import nn
 
-from rebasin_edu.symmetry import Weights
-
+from ..symmetry import Weights
 from .batches import Data
-from .calibration import Score
 from .combinations import scores
+from .metrics import Score
 from .running import state_for
 
 
-def evaluate(model: nn.Module, weights: Weights | None, data: Data, *, batch_size: int = 500, progress: bool = False) -> Score:
-    """Score a network on a data set, in eval mode (no dropout, stored statistics), on the device of its weights.
+def evaluate(
+    model: nn.Module,
+    weights: Weights | None,
+    data: Data,
+    *,
+    batch_size: int = 500,
+    progress: bool = False,
+) -> Score:
+    """Score a network on a data set, in eval mode (no dropout, stored statistics), on the device of
+    its weights.
 
     Args:
         model: the architecture; it is given back as it was, weights and modes.
         weights: a module or state dict of it; ``None`` for the model's own.
-        data: a pair of tensors ``(inputs, targets)``, or a loader, dataset or list of such batches. Targets are classes.
+        data: a pair of tensors ``(inputs, targets)``, or a loader, dataset or list of such batches.
+            Targets are classes.
         batch_size: how many examples at a time.
 
     Returns:
@@ -26,6 +34,9 @@ def evaluate(model: nn.Module, weights: Weights | None, data: Data, *, batch_siz
 
     Raises:
         IncompatibleWeights: the weights do not fit the model.
-        DataProblem: there are no data, or they are no pairs; ``BadTargets`` when the targets are not classes of the model.
+        DataProblem: there are no data, or they are no pairs; ``BadTargets`` when the targets are
+            not classes of the model.
     """
-    return scores(model, [state_for(model, weights)], [[1.0]], data, batch_size=batch_size, progress=progress)[0]
+    return scores(
+        model, [state_for(model, weights)], [[1.0]], data, batch_size=batch_size, progress=progress
+    )[0]

@@ -1,4 +1,6 @@
-"""Layers that act on the data themselves, before any other weight has had a say: their outputs are linear in alpha."""
+"""Layers that act on the data themselves, before any other weight has had a say: their outputs are
+linear in alpha.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .batches import count, first
-from .interpolate import State, weighted
+from .interpolation import State, weighted
 from .running import call, watched
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -39,7 +41,9 @@ class Openings:
 
     @classmethod
     def find(cls, model: nn.Module, state: State, inputs: object) -> Openings:
-        """Call the model once on two examples with gradients on: an input that needs none comes from the data alone."""
+        """Call the model once on two examples with gradients on: an input that needs none comes
+        from the data alone.
+        """
         n = min(2, count(inputs))
         calls: dict[nn.Module, list[bool]] = {}
         work: dict[nn.Module, int] = {}
@@ -54,9 +58,16 @@ class Openings:
                 work[module] = work.get(module, 0) + output.numel() * module.weight[0].numel()
 
         own = {name for name, _ in model.named_parameters()}
-        plain = {m for m in model.modules() if type(m) in LINEAR and not (m._forward_hooks or m._forward_pre_hooks)}
+        plain = {
+            m
+            for m in model.modules()
+            if type(m) in LINEAR and not (m._forward_hooks or m._forward_pre_hooks)
+        }
         leaves = {m: look for m in model.modules() if not any(True for _ in m.children())}
-        traced = {k: x.detach().requires_grad_() if k in own and x.is_floating_point() else x for k, x in state.items()}
+        traced = {
+            k: x.detach().requires_grad_() if k in own and x.is_floating_point() else x
+            for k, x in state.items()
+        }
         try:
             with torch.enable_grad(), watched(leaves):
                 call(model, traced, first(inputs, n))
@@ -71,19 +82,24 @@ class Openings:
 class Ends:
     """Outputs of the opening layers for each given network, kept for every batch of a chunk.
 
-    The first call on a batch brings the layer's input, and each later one compares: a layer whose input does depend on the
-    weights (a trace cannot see through ``detach``) is computed as always.
+    The first call on a batch brings the layer's input, and each later one compares: a layer whose
+    input does depend on the weights (a trace cannot see through ``detach``) is computed as always.
     """
 
     def __init__(self, layers: Mapping[nn.Module, str], states: Sequence[State]):
-        self.clones = {module: [_with(module, name, state) for state in states] for module, name in layers.items()}
+        self.clones = {
+            module: [_with(module, name, state) for state in states]
+            for module, name in layers.items()
+        }
         self.known: dict[tuple[nn.Module, int], tuple[Tensor, list[Tensor]]] = {}
 
     def forwards(self, index: int, coefficients: Sequence[float]) -> dict[nn.Module, Callable]:
         """What each opening layer computes on batch ``index`` for these coefficients."""
         return {module: self._forward(module, index, coefficients) for module in self.clones}
 
-    def _forward(self, module: nn.Module, index: int, coefficients: Sequence[float]) -> Callable[[Tensor], Tensor]:
+    def _forward(
+        self, module: nn.Module, index: int, coefficients: Sequence[float]
+    ) -> Callable[[Tensor], Tensor]:
         def forward(x: Tensor) -> Tensor:
             if module not in self.clones:
                 return type(module).forward(module, x)
@@ -98,7 +114,9 @@ class Ends:
         return forward
 
     def summing(self, index: int, row: Tensor) -> dict[nn.Module, Callable]:
-        """The same under ``vmap``, for coefficients ``row`` ``(states,)`` and layers that ``forwards`` has met."""
+        """The same under ``vmap``, for coefficients ``row`` ``(states,)`` and layers that
+        ``forwards`` has met.
+        """
 
         def summed(outputs: list[Tensor]) -> Callable[[Tensor], Tensor]:
             if len(outputs) == 2:  # on a straight line equal ends give equal points
@@ -112,7 +130,9 @@ class Ends:
 def _with(module: nn.Module, name: str, state: State) -> nn.Module:
     clone = copy.copy(module)
     prefix = f"{name}." if name else ""
-    clone._parameters = {key: None if x is None else state[prefix + key] for key, x in module._parameters.items()}
+    clone._parameters = {
+        key: None if x is None else state[prefix + key] for key, x in module._parameters.items()
+    }
     return clone
 
 

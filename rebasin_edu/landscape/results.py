@@ -19,17 +19,25 @@ def write(path: str | os.PathLike, form: str, version: int, content: Mapping) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps({"format": form, "version": version, **_plain(content)}, allow_nan=False, indent=1))
+        part.write_text(
+            json.dumps(
+                {"format": form, "version": version, **_plain(content)}, allow_nan=False, indent=1
+            )
+        )
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def read(path: str | os.PathLike, form: str, version: int, upgrades: Mapping[int, Callable[[dict], dict]]) -> dict:
-    """Read what ``write`` wrote, brought to ``version`` by ``upgrades`` (old version → what makes the next of it).
+def read(
+    path: str | os.PathLike, form: str, version: int, upgrades: Mapping[int, Callable[[dict], dict]]
+) -> dict:
+    """Read what ``write`` wrote, brought to ``version`` by ``upgrades`` (old version → what makes
+    the next of it).
 
     Raises:
-        ResultsError: the file is cut off, holds something else, or is of a version that cannot be read; says which.
+        ResultsError: the file is cut off, holds something else, or is of a version that cannot be
+            read; says which.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -40,12 +48,18 @@ def read(path: str | os.PathLike, form: str, version: int, upgrades: Mapping[int
         raise ResultsError(f"{path} should hold a {form}, it holds {found or 'something else'}")
     found = content.get("version", 0)
     if not isinstance(found, int) or found > version:
-        raise ResultsError(f"{path} is of version {found}, this package reads up to {version}: update rebasin_edu")
+        raise ResultsError(
+            f"{path} is of version {found}, this package reads up to {version}: update rebasin_edu"
+        )
     while found < version:
         if found not in upgrades:
-            raise ResultsError(f"{path} is of version {found}, which this package no longer reads: compute it again")
+            raise ResultsError(
+                f"{path} is of version {found}, which this package no longer reads: compute it again"
+            )
         content, found = upgrades[found](content), found + 1
-    return _numbers({key: value for key, value in content.items() if key not in ("format", "version")})
+    return _numbers(
+        {key: value for key, value in content.items() if key not in ("format", "version")}
+    )
 
 
 def _plain(value: object) -> object:
@@ -61,5 +75,9 @@ def _plain(value: object) -> object:
 
 def _numbers(value: object) -> object:
     if isinstance(value, dict):
-        return float(value["number"]) if value.keys() == {"number"} else {k: _numbers(v) for k, v in value.items()}
+        return (
+            float(value["number"])
+            if value.keys() == {"number"}
+            else {k: _numbers(v) for k, v in value.items()}
+        )
     return [_numbers(item) for item in value] if isinstance(value, list) else value

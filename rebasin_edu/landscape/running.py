@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from rebasin_edu.symmetry import Weights, as_state
-
+from ..symmetry import Weights, as_state
 from .batches import arguments
-from .interpolate import IncompatibleWeights, State
+from .interpolation import IncompatibleWeights, State
 
 
 @contextmanager
@@ -45,7 +44,9 @@ def replaced(forwards: Mapping[nn.Module, Callable]) -> Iterator[None]:
 
 @contextmanager
 def watched(modules: Mapping[nn.Module, Callable]) -> Iterator[None]:
-    """Forward hooks (``(module, arguments, output)``) for a while; one that returns something replaces the output."""
+    """Forward hooks (``(module, arguments, output)``) for a while; one that returns something
+    replaces the output.
+    """
     handles = [module.register_forward_hook(hook) for module, hook in modules.items()]
     try:
         yield
@@ -55,7 +56,8 @@ def watched(modules: Mapping[nn.Module, Callable]) -> Iterator[None]:
 
 
 def state_for(model: nn.Module, weights: Weights | None, *, of: str = "weights") -> State:
-    """The state dict of ``weights`` (of the model itself when ``None``), once it is sure that it fits the model.
+    """The state dict of ``weights`` (of the model itself when ``None``), once it is sure that it
+    fits the model.
 
     Raises:
         IncompatibleWeights: a tensor is missing, unknown to the model, or of another shape.
@@ -69,12 +71,16 @@ def state_for(model: nn.Module, weights: Weights | None, *, of: str = "weights")
         raise IncompatibleWeights(f"the {of} are of another architecture: {text} {name!r}")
     for name, x in state.items():
         if x.shape != own[name].shape:
-            raise IncompatibleWeights(f"{name} of the {of} is {tuple(x.shape)}, the model's is {tuple(own[name].shape)}")
+            raise IncompatibleWeights(
+                f"{name} of the {of} is {tuple(x.shape)}, the model's is {tuple(own[name].shape)}"
+            )
     return state
 
 
 def untied(model: nn.Module, state: Mapping[str, Tensor]) -> State:
-    """``state`` with one name for each tensor that the model uses under several: what ``functional_call`` wants."""
+    """``state`` with one name for each tensor that the model uses under several: what
+    ``functional_call`` wants.
+    """
     first: dict[int, str] = {}
     kept = {}
     for name, x in model.state_dict(keep_vars=True).items():
@@ -90,14 +96,18 @@ def call(model: nn.Module, state: Mapping[str, Tensor], inputs: object) -> Tenso
 
 
 def logits_of(output: object) -> Tensor:
-    """The tensor of logits in a model's output: the output itself, its ``logits``, or its first tensor."""
+    """The tensor of logits in a model's output: the output itself, its ``logits``, or its first
+    tensor.
+    """
     if isinstance(output, Tensor):
         return output
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
     if found is None and isinstance(output, (tuple, list)) and output:
         found = output[0]
     if not isinstance(found, Tensor):
-        raise TypeError(f"the model gives a {type(output).__name__}; a tensor of logits, or an output with `.logits`, is needed")
+        raise TypeError(
+            f"the model gives a {type(output).__name__}; a tensor of logits, or an output with `.logits`, is needed"
+        )
     return found
 
 

@@ -1,14 +1,14 @@
 """Which shuffle brings one network near another: the paper's three matchers, and better ones."""
 
-from .activations import NoActivations, UnreadGroups, activation_matching
-from .assignment import AssignmentError, assign
+from .activation_matching import NoActivations, UnreadGroups, activation_matching
 from .checks import NonFiniteWeights, UnsuitableWeights
 from .frank_wolfe import frank_wolfe_matching
-from .many import Merged, TooFewModels, merge_many
+from .initialization import STARTS, UnknownStart
+from .linear_assignment import AssignmentError, assign
+from .merge_many import Merged, TooFewModels, merge_many
 from .result import Matching, MatchingError, MatchingInterrupted, Step
-from .starts import STARTS, UnknownStart
 from .straight_through import NoTrainingData, straight_through_matching
-from .weights import weight_matching
+from .weight_matching import weight_matching
 
 __all__ = [
     "STARTS",

@@ -15,7 +15,9 @@ class NonFiniteWeights(ValueError):
 
 
 class UnsuitableWeights(ValueError):
-    """Weights that have no inner product to maximise: integer, complex, on two devices, or of two dtypes."""
+    """Weights that have no inner product to maximise: integer, complex, on two devices, or of two
+    dtypes.
+    """
 
 
 def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str, dict[str, Tensor]]:
@@ -34,11 +36,14 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
         NonFiniteWeights: a NaN or an infinity; names the tensor.
     """
     if not spec.groups:
-        raise SpecMismatch("the spec has no groups: there is nothing that may be reordered, so nothing to match")
+        raise SpecMismatch(
+            "the spec has no groups: there is nothing that may be reordered, so nothing to match"
+        )
     names = [
         name
         for name in spec.axes
-        if name not in spec.buffers and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
+        if name not in spec.buffers
+        and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
     ]
     if not names:
         raise SpecMismatch("the spec permutes buffers only: there are no parameters to match")
@@ -50,20 +55,33 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
     for who, state in states.items():
         for name, tensor in state.items():
             if not tensor.is_floating_point():
-                raise UnsuitableWeights(f"{name} of {who} is {tensor.dtype}: only real floating-point weights can be matched")
+                raise UnsuitableWeights(
+                    f"{name} of {who} is {tensor.dtype}: only real floating-point weights can be matched"
+                )
             other = states[first][name]
             if tensor.device != other.device:
                 raise UnsuitableWeights(
                     f"{name} is on {other.device} in {first} and on {tensor.device} in {who}: move both to one device"
                 )
             if tensor.dtype != other.dtype:
-                raise UnsuitableWeights(f"{name} is {other.dtype} in {first} and {tensor.dtype} in {who}: cast one of them")
-            if not torch.isfinite(tensor.sum(dtype=torch.float32)) and not torch.isfinite(tensor).all():
+                raise UnsuitableWeights(
+                    f"{name} is {other.dtype} in {first} and {tensor.dtype} in {who}: cast one of them"
+                )
+            if (
+                not torch.isfinite(tensor.sum(dtype=torch.float32))
+                and not torch.isfinite(tensor).all()
+            ):
                 count = int((~torch.isfinite(tensor)).sum())
-                raise NonFiniteWeights(f"{name} of {who} holds {count} NaN or infinite values of {tensor.numel()}")
+                raise NonFiniteWeights(
+                    f"{name} of {who} holds {count} NaN or infinite values of {tensor.numel()}"
+                )
     return states
 
 
 def working_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
-    """What is computed in: float64 where a tensor is float64, float32 for all else (half precision included)."""
-    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    """What is computed in: float64 where a tensor is float64, float32 for all else (half precision
+    included).
+    """
+    return (
+        torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    )

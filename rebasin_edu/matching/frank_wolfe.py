@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from ..symmetry import Permutation, PermutationSpec, Weights
-from .descent import Descent
-from .problem import Problem
+from .coordinate_descent import Descent
+from .objective import Problem
 from .relaxation import Relaxation
 from .result import Matching, MatchingInterrupted, Step
 
@@ -24,9 +24,10 @@ def frank_wolfe_matching(
 ) -> Matching:
     """Find the permutation of ``b`` nearest to ``a`` by letting every group be undecided at first.
 
-    Permutations are relaxed to doubly stochastic matrices. From the barycentre, where every unit is matched with every other a
-    little, each step moves all groups together towards the best vertex, as far as the objective rises (an exact parabola). The
-    end is rounded to a permutation and, with ``polish``, improved group by group. Nothing is random.
+    Permutations are relaxed to doubly stochastic matrices. From the barycentre, where every unit is
+    matched with every other a little, each step moves all groups together towards the best vertex,
+    as far as the objective rises (an exact parabola). The end is rounded to a permutation and, with
+    ``polish``, improved group by group. Nothing is random.
 
     Args:
         spec: the symmetries of the architecture.
@@ -37,35 +38,49 @@ def frank_wolfe_matching(
         polish: descend to a point that no single group can improve.
 
     Returns:
-        A ``Matching``. Its history has a row for each step (group ``"all"``, relaxed objective), one for the rounding, and one
-        for each group improved after it.
+        A ``Matching``. Its history has a row for each step (group ``"all"``, relaxed objective),
+        one for the rounding, and one for each group improved after it.
 
     Raises:
         SpecMismatch, NonFiniteWeights, UnsuitableWeights: as ``weight_matching``.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the point reached, rounded.
 
-    Ref: Crisostomi et al., "C²M³: Cycle-Consistent Multi-Model Merging" (2024), for the relaxation; here with free line search.
+    Ref: Crisostomi et al., "C²M³: Cycle-Consistent Multi-Model Merging" (2024), for the relaxation;
+        here with free line search.
     """
     began = time.perf_counter()
     problem = Problem(spec, a, b)
     base = problem.value(dict(spec.identity()))
-    tables = None if start == "barycentre" else dict(spec.identity() if start == "identity" else start)
+    tables = (
+        None if start == "barycentre" else dict(spec.identity() if start == "identity" else start)
+    )
     relaxation = Relaxation(problem, tables)
     name = start if isinstance(start, str) else "given"
     history = [Step(0, f"start: {name}", relaxation.value - base, time.perf_counter() - began)]
 
     def rounded() -> Descent:
         found = Descent(problem, relaxation.vertex(relaxation.matrices), began=began)
-        steps = [step._replace(seconds=step.seconds + history[0].seconds) for step in relaxation.history]
+        steps = [
+            step._replace(seconds=step.seconds + history[0].seconds) for step in relaxation.history
+        ]
         reached = base + sum(step.gain for step in (*history, *steps))
-        rounding = Step(len(steps), "rounding", problem.value(found.tables) - reached, found.seconds)
+        rounding = Step(
+            len(steps), "rounding", problem.value(found.tables) - reached, found.seconds
+        )
         found.history.extend([*history, *steps, rounding])
         return found
 
     def result(descent: Descent, converged: bool) -> Matching:
         objective = problem.value(descent.tables)
         permutation = Permutation(descent.tables, spec.rulers)
-        made = Matching(permutation, objective, objective - base, "Frank-Wolfe", tuple(descent.history), converged)
+        made = Matching(
+            permutation,
+            objective,
+            objective - base,
+            "Frank-Wolfe",
+            tuple(descent.history),
+            converged,
+        )
         return replace(made, seconds=time.perf_counter() - began)
 
     descent = None

@@ -1,9 +1,11 @@
-"""Frank-Wolfe over doubly stochastic matrices: all groups at once, from the point where nothing is decided yet.
+"""Frank-Wolfe over doubly stochastic matrices: all groups at once, from the point where nothing is
+decided yet.
 
-The objective is a polynomial of second degree in the matrices, so its gradient is linear in them, and each step moves towards a
-vertex, which is a permutation. Hence the gradient at the new point is a mean of the old gradient and the vertex's own, whose
-products are those of plain weight matching; no product with a dense matrix is ever formed. Along a step the objective is a
-parabola, known from what is at hand: the line search is exact and free.
+The objective is a polynomial of second degree in the matrices, so its gradient is linear in them,
+and each step moves towards a vertex, which is a permutation. Hence the gradient at the new point is
+a mean of the old gradient and the vertex's own, whose products are those of plain weight matching;
+no product with a dense matrix is ever formed. Along a step the objective is a parabola, known from
+what is at hand: the line search is exact and free.
 """
 
 from __future__ import annotations
@@ -15,24 +17,27 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from .families import keys_of, moves, vertex
-from .problem import Key, Problem, Slot
-from .products import Products
+from .block_assignment import keys_of, moves, vertex
+from .gain_matrices import Products
+from .objective import Key, Problem, Slot
 from .result import Step
 
 
 class Relaxation:
     """Doubly stochastic matrices of all groups, improved together.
 
-    Parameters in which more than two groups meet, or a grouped convolution's own weights, are not of second degree: they are
-    left out here and counted in the descent that follows. Groups with more than one level of rulers stay where they are.
+    Parameters in which more than two groups meet, or a grouped convolution's own weights, are not
+    of second degree: they are left out here and counted in the descent that follows. Groups with
+    more than one level of rulers stay where they are.
 
     Args:
         problem: the two networks.
-        tables: where to begin: ``None`` for the barycentre (all entries of a matrix equal), or a permutation.
+        tables: where to begin: ``None`` for the barycentre (all entries of a matrix equal), or a
+            permutation.
 
     Attributes:
-        matrices: key → ``(n, n)``; row ``i`` says which units of B are matched with unit ``i`` of A, and how much.
+        matrices: key → ``(n, n)``; row ``i`` says which units of B are matched with unit ``i`` of
+            A, and how much.
         value: the objective there (of the parts that are counted).
         history: one ``Step`` a step, of the group ``"all"``.
         converged: the last step could not gain.
@@ -43,7 +48,9 @@ class Relaxation:
         self.moves = [move for move in moves(problem.spec) if keys_of(problem, move)]
         self.keys = [key for move in self.moves for key in keys_of(problem, move)]
         self.left_out = [
-            p for p, part in enumerate(problem.parts) if len(part.slots) > 2 or any(s.key not in self.keys for s in part.slots)
+            p
+            for p, part in enumerate(problem.parts)
+            if len(part.slots) > 2 or any(s.key not in self.keys for s in part.slots)
         ]
         start = dict(problem.spec.identity()) if tables is None else dict(tables)
         self.products = Products(problem, start, without=self.left_out)
@@ -56,13 +63,17 @@ class Relaxation:
             self.matrices = {key: torch.eye(n, dtype=problem.dtype, device=problem.device)[problem.index(key, start)]
                              for key, n in problem.keys.items() if key in self.keys}  # fmt: skip
         self.linear = sum(_inner(self.fixed[key], self.matrices[key]) for key in self.keys)
-        self.value = (self.linear + sum(_inner(self.gradient[key], self.matrices[key]) for key in self.keys)) / 2
+        self.value = (
+            self.linear + sum(_inner(self.gradient[key], self.matrices[key]) for key in self.keys)
+        ) / 2
         self.history: list[Step] = []
         self.converged = False
         self._began = time.perf_counter()
 
     def run(self, max_steps: int, tolerance: float) -> None:
-        """Steps until one could gain no more than ``tolerance`` of the objective's bound ``‖a‖ ‖b‖``."""
+        """Steps until one could gain no more than ``tolerance`` of the objective's bound ``‖a‖
+        ‖b‖``.
+        """
         for _ in range(max_steps):
             self.converged = not self.step(tolerance)
             if self.converged:
@@ -72,7 +83,9 @@ class Relaxation:
         """Move towards the best vertex as far as the objective rises; False if it cannot."""
         target = self.vertex(self.gradient)
         index = {key: self.problem.index(key, target) for key in self.keys}
-        slope = sum(_at(self.gradient[key], index[key]) for key in self.keys) - (2 * self.value - self.linear)
+        slope = sum(_at(self.gradient[key], index[key]) for key in self.keys) - (
+            2 * self.value - self.linear
+        )
         if slope <= tolerance * self.problem.scale:
             return False
         self.products.set(target)
@@ -83,16 +96,22 @@ class Relaxation:
         t = 1.0 if bend >= 0 else min(1.0, -slope / (2 * bend))
         for key in self.keys:
             self.matrices[key].mul_(1 - t)
-            self.matrices[key][torch.arange(len(index[key]), device=index[key].device), index[key]] += t
+            self.matrices[key][
+                torch.arange(len(index[key]), device=index[key].device), index[key]
+            ] += t
             self.gradient[key].mul_(1 - t).add_(gains[key], alpha=t)
         self.linear += t * (linear - self.linear)
         gain = t * slope + t * t * bend
         self.value += gain
-        self.history.append(Step(len(self.history) + 1, "all", gain, time.perf_counter() - self._began))
+        self.history.append(
+            Step(len(self.history) + 1, "all", gain, time.perf_counter() - self._began)
+        )
         return True
 
     def vertex(self, gains: Mapping[Key, Tensor]) -> dict[str, Tensor]:
-        """The permutation with the largest inner product with these matrices (the present one of groups not relaxed)."""
+        """The permutation with the largest inner product with these matrices (the present one of
+        groups not relaxed).
+        """
         return vertex(self.problem, self.moves, gains, self.products.tables)
 
     def _barycentre(self, key: Key) -> Tensor:
@@ -105,7 +124,9 @@ class Relaxation:
         gradient = {key: gains.clone() for key, gains in self.fixed.items()}
         for part in (part for p, part in enumerate(self.problem.parts) if p not in self.left_out):
             for own, other in ((0, 1), (1, 0)) if len(part.slots) == 2 else ():
-                a, b = (self._summed(x, other, part.slots[other]) for x in (part.a, part.b))  # (own, fixed rulers and rest)
+                a, b = (
+                    self._summed(x, other, part.slots[other]) for x in (part.a, part.b)
+                )  # (own, fixed rulers and rest)
                 free = part.slots[other].size * a.shape[1]
                 gradient[part.slots[own].key].addmm_(a, b.T, alpha=part.a[0, 0].numel() / free)
         return gradient
@@ -122,4 +143,6 @@ def _inner(x: Tensor, y: Tensor) -> float:
 
 
 def _at(gains: Tensor, index: Tensor) -> float:
-    return float(gains[torch.arange(len(index), device=index.device), index].sum(dtype=torch.float64))
+    return float(
+        gains[torch.arange(len(index), device=index.device), index].sum(dtype=torch.float64)
+    )

@@ -12,7 +12,9 @@ from ..symmetry import Permutation
 
 
 class Step(NamedTuple):
-    """One accepted change: in which sweep, of which group, what the objective gained, and when (seconds since the start)."""
+    """One accepted change: in which sweep, of which group, what the objective gained, and when
+    (seconds since the start).
+    """
 
     sweep: int
     group: str
@@ -25,7 +27,9 @@ class MatchingError(ValueError):
 
 
 class MatchingInterrupted(KeyboardInterrupt):
-    """Ctrl-C reached a matcher; ``matching`` is the best it had found, whole and usable, with its history."""
+    """Ctrl-C reached a matcher; ``matching`` is the best it had found, whole and usable, with its
+    history.
+    """
 
     def __init__(self, matching: Matching):
         super().__init__(f"interrupted; .matching holds the best so far: {matching!r}")
@@ -38,11 +42,13 @@ class Matching:
 
     Attributes:
         permutation: for ``spec.apply(b, permutation)``.
-        objective: ``⟨a, permutation(b)⟩`` over the tensors that the spec permutes (weight matching), or the sum of the matched
-            similarities (activation matching); float64.
+        objective: ``⟨a, permutation(b)⟩`` over the tensors that the spec permutes (weight
+            matching), or the sum of the matched similarities (activation matching); float64.
         gain: the objective less that of the identity.
-        history: one row for each accepted change; row 0 of a sweep 0 is the start. The gains add up to ``gain``.
-        converged: no single group can improve on it (False when a limit of sweeps or Ctrl-C ended the search).
+        history: one row for each accepted change; row 0 of a sweep 0 is the start. The gains add up
+            to ``gain``.
+        converged: no single group can improve on it (False when a limit of sweeps or Ctrl-C ended
+            the search).
         seconds: from call to return.
         scores: with several restarts, the number each of them was judged by, in order.
     """
@@ -98,4 +104,6 @@ class Matching:
             content["scores"] = tuple(content["scores"])
             return cls(**content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MatchingError(f"{path} is not a matching saved by rebasin_edu, or it was cut off: {error}") from error
+            raise MatchingError(
+                f"{path} is not a matching saved by rebasin_edu, or it was cut off: {error}"
+            ) from error

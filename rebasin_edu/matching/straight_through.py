@@ -15,10 +15,10 @@ from torch.func import functional_call
 
 from ..symmetry import Permutation, PermutationSpec, Weights, as_state
 from .checks import checked, working_dtype
-from .descent import Descent
-from .problem import Problem
+from .coordinate_descent import Descent
+from .initialization import begin
+from .objective import Problem
 from .result import Matching, MatchingError, MatchingInterrupted, Step
-from .starts import begin
 
 FORMAT = "rebasin_edu.straight_through/1"
 
@@ -59,17 +59,20 @@ def straight_through_matching(
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Matching:
-    """Find the permutation of ``b`` whose midpoint with ``a`` has the least loss, by training through the projection.
+    """Find the permutation of ``b`` whose midpoint with ``a`` has the least loss, by training
+    through the projection.
 
-    Free weights, begun at ``a``, are projected onto the permutations of ``b`` by weight matching that begins at the last
-    permutation. The midpoint of ``a`` and that permutation of ``b`` is evaluated, and its gradient is passed straight to the free
-    weights. What is kept is the permutation with the least midpoint loss on one fixed batch of examples, not on the minibatch it
+    Free weights, begun at ``a``, are projected onto the permutations of ``b`` by weight matching
+    that begins at the last permutation. The midpoint of ``a`` and that permutation of ``b`` is
+    evaluated, and its gradient is passed straight to the free weights. What is kept is the
+    permutation with the least midpoint loss on one fixed batch of examples, not on the minibatch it
     happened to meet. Batch norms normalise by the batch.
 
     Args:
         spec: the symmetries of the architecture.
         a, b: modules or state dicts of it, on one device.
-        data: a pair of tensors ``(inputs, targets)``, or a loader (or list) of such batches that can be gone through repeatedly.
+        data: a pair of tensors ``(inputs, targets)``, or a loader (or list) of such batches that
+            can be gone through repeatedly.
         model: a module of the architecture; may be left out where ``a`` is one.
         loss: of the model's output and the targets, a mean.
         steps: minibatches in all; 0 gives the start back, evaluated.
@@ -82,7 +85,8 @@ def straight_through_matching(
         progress: show a bar.
 
     Returns:
-        The ``Matching``; ``scores`` are the evaluation losses of the permutations in its history, the last one the least.
+        The ``Matching``; ``scores`` are the evaluation losses of the permutations in its history,
+        the last one the least.
 
     Raises:
         NoTrainingData: empty data, or batches that are no pairs.
@@ -95,13 +99,17 @@ def straight_through_matching(
 
     if model is None:
         if not isinstance(a, nn.Module):
-            raise NoTrainingData("straight-through matching runs the networks: give model=, a module of their architecture")
+            raise NoTrainingData(
+                "straight-through matching runs the networks: give model=, a module of their architecture"
+            )
         model = a
     began = time.perf_counter()
     fixed, moving = as_state(a), as_state(b)
     parts = checked(spec, {"a": a, "b": b})
     dtype = working_dtype(parts["a"].values())
-    wide = {who: {name: x.to(dtype) for name, x in tensors.items()} for who, tensors in parts.items()}
+    wide = {
+        who: {name: x.to(dtype) for name, x in tensors.items()} for who, tensors in parts.items()
+    }
     network = _Midpoint(model, fixed, moving, spec, loss, dtype)
     held_out = _evaluation_batch(data, evaluation, seed, fixed, dtype)
     whole = Problem(spec, wide["a"], wide["b"], known=True)
@@ -113,7 +121,9 @@ def straight_through_matching(
         state = _State({n: x.clone() for n, x in wide["a"].items()}, {n: torch.zeros_like(x) for n, x in wide["a"].items()},
                        descent.tables, descent.tables)  # fmt: skip
         state.losses.append(network.loss(descent.tables, *held_out))
-        state.history.append(Step(0, "start", whole.value(descent.tables) - base, time.perf_counter() - began))
+        state.history.append(
+            Step(0, "start", whole.value(descent.tables) - base, time.perf_counter() - began)
+        )
     earlier = state.seconds
 
     def result(converged: bool) -> Matching:
@@ -122,7 +132,13 @@ def straight_through_matching(
         return Matching(Permutation(state.best, spec.rulers), objective, objective - base, "straight-through estimator", rows,
                         converged, state.seconds, tuple(state.losses))  # fmt: skip
 
-    bar = tqdm(total=steps, initial=min(state.step, steps), disable=not progress, desc="straight-through", leave=False)
+    bar = tqdm(
+        total=steps,
+        initial=min(state.step, steps),
+        disable=not progress,
+        desc="straight-through",
+        leave=False,
+    )
     try:
         batches = _batches(data, batch_size, seed, state.step, fixed, dtype)
         while state.step < steps:
@@ -157,19 +173,34 @@ def straight_through_matching(
 class _Midpoint:
     """The network half-way between A and a permutation of B."""
 
-    def __init__(self, model: nn.Module, a: Mapping, b: Mapping, spec: PermutationSpec, loss: Callable, dtype: torch.dtype):
-        device = next(x.device for x in a.values() if isinstance(x, Tensor) and x.is_floating_point())
+    def __init__(
+        self,
+        model: nn.Module,
+        a: Mapping,
+        b: Mapping,
+        spec: PermutationSpec,
+        loss: Callable,
+        dtype: torch.dtype,
+    ):
+        device = next(
+            x.device for x in a.values() if isinstance(x, Tensor) and x.is_floating_point()
+        )
         self.model = copy.deepcopy(model).to(device, dtype).eval()
         for module in self.model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.train()
-        wide = [{n: x.to(dtype) if x.is_floating_point() else x.clone() for n, x in state.items()} for state in (a, b)]
+        wide = [
+            {n: x.to(dtype) if x.is_floating_point() else x.clone() for n, x in state.items()}
+            for state in (a, b)
+        ]
         self.a, self.b = wide
         self.spec, self.criterion = spec, loss
 
     def at(self, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
         b = self.spec.apply(self.b, Permutation(tables, self.spec.rulers))
-        return {n: (x + b[n]) / 2 if x.is_floating_point() else x.clone() for n, x in self.a.items()}
+        return {
+            n: (x + b[n]) / 2 if x.is_floating_point() else x.clone() for n, x in self.a.items()
+        }
 
     @torch.no_grad()
     def loss(self, tables: Mapping[str, Tensor], inputs: Tensor, targets: Tensor) -> float:
@@ -179,7 +210,9 @@ class _Midpoint:
             total += float(self.criterion(functional_call(self.model, middle, (x,)), y)) * len(y)
         return total / len(targets)
 
-    def train_step(self, state: _State, inputs: Tensor, targets: Tensor, lr: float, momentum: float) -> None:
+    def train_step(
+        self, state: _State, inputs: Tensor, targets: Tensor, lr: float, momentum: float
+    ) -> None:
         """The gradient at the midpoint, half of which is the free weights'."""
         middle = self.at(state.tables)
         leaves = {name: middle[name].requires_grad_() for name in state.free}
@@ -192,16 +225,28 @@ class _Midpoint:
 
 
 def _pairs(data: object) -> bool:
-    return isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(part, Tensor) for part in data)
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and all(isinstance(part, Tensor) for part in data)
+    )
 
 
-def _batches(data: object, size: int, seed: int, skip: int, like: Mapping[str, Tensor], dtype: torch.dtype) -> Iterator[tuple]:
-    """Minibatches without end, shuffled anew each epoch; ``skip`` of them are left out, without being loaded where possible."""
-    device = next(x.device for x in like.values() if isinstance(x, Tensor) and x.is_floating_point())
+def _batches(
+    data: object, size: int, seed: int, skip: int, like: Mapping[str, Tensor], dtype: torch.dtype
+) -> Iterator[tuple]:
+    """Minibatches without end, shuffled anew each epoch; ``skip`` of them are left out, without
+    being loaded where possible.
+    """
+    device = next(
+        x.device for x in like.values() if isinstance(x, Tensor) and x.is_floating_point()
+    )
     epoch = number = 0
     while True:
         if _pairs(data):
-            order = torch.randperm(len(data[0]), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+            order = torch.randperm(
+                len(data[0]), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            )
             source: object = ((data[0][i.to(data[0].device)], data[1][i.to(data[1].device)]) if number + k >= skip else None
                               for k, i in enumerate(order.split(size)))  # fmt: skip
         else:
@@ -211,15 +256,24 @@ def _batches(data: object, size: int, seed: int, skip: int, like: Mapping[str, T
             found, number = True, number + 1
             if number > skip:
                 if not _pairs(batch):
-                    raise NoTrainingData(f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}")
+                    raise NoTrainingData(
+                        f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}"
+                    )
                 inputs, targets = batch
-                yield inputs.to(device, dtype if inputs.is_floating_point() else inputs.dtype), targets.to(device)
+                yield (
+                    inputs.to(device, dtype if inputs.is_floating_point() else inputs.dtype),
+                    targets.to(device),
+                )
         if not found:
-            raise NoTrainingData("the data hold no examples: an empty set, an empty loader, or one that an earlier call used up")
+            raise NoTrainingData(
+                "the data hold no examples: an empty set, an empty loader, or one that an earlier call used up"
+            )
         epoch += 1
 
 
-def _evaluation_batch(data: object, samples: int, seed: int, like: Mapping[str, Tensor], dtype: torch.dtype) -> tuple:
+def _evaluation_batch(
+    data: object, samples: int, seed: int, like: Mapping[str, Tensor], dtype: torch.dtype
+) -> tuple:
     inputs, targets, count = [], [], 0
     for x, y in _batches(data, samples, seed + 1, 0, like, dtype):
         inputs.append(x[: samples - count])
@@ -232,11 +286,15 @@ def _evaluation_batch(data: object, samples: int, seed: int, like: Mapping[str, 
 def _save(path: str | os.PathLike, state: _State) -> None:
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    torch.save({"format": FORMAT, **vars(state), "history": [tuple(row) for row in state.history]}, part)
+    torch.save(
+        {"format": FORMAT, **vars(state), "history": [tuple(row) for row in state.history]}, part
+    )
     os.replace(part, path)
 
 
-def _load(path: str | os.PathLike | None, spec: PermutationSpec, like: Mapping[str, Tensor]) -> _State | None:
+def _load(
+    path: str | os.PathLike | None, spec: PermutationSpec, like: Mapping[str, Tensor]
+) -> _State | None:
     if path is None or not Path(path).exists():
         return None
     try:
@@ -248,4 +306,6 @@ def _load(path: str | os.PathLike | None, spec: PermutationSpec, like: Mapping[s
             raise KeyError("it is of other networks")
         return state
     except Exception as error:
-        raise MatchingError(f"{path} is not a checkpoint of straight-through matching of these networks: {error}") from error
+        raise MatchingError(
+            f"{path} is not a checkpoint of straight-through matching of these networks: {error}"
+        ) from error

@@ -1,4 +1,6 @@
-"""Two sliders over pictures drawn beforehand: a picture for each pair of positions, and no kernel needed."""
+"""Two sliders over pictures drawn beforehand: a picture for each pair of positions, and no kernel
+needed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .sliders import _slider
+from .widgets import _slider
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -33,16 +35,26 @@ def frames_grid(
     """
     import ipywidgets
 
-    shapes = {(len(pictures), *map(len, pictures)), (len(texts), *map(len, texts)), (len(rows), *[len(columns)] * len(rows))}
+    shapes = {
+        (len(pictures), *map(len, pictures)),
+        (len(texts), *map(len, texts)),
+        (len(rows), *[len(columns)] * len(rows)),
+    }
     if len(shapes) > 1 or not rows or not columns:
-        raise ValueError(f"a grid needs a picture and a text for each of {len(rows)} × {len(columns)} positions")
+        raise ValueError(
+            f"a grid needs a picture and a text for each of {len(rows)} × {len(columns)} positions"
+        )
     across = _slider(columns, descriptions[1], tooltips[1], start[1], continuous=True)
     inner = []
     for line, words in zip(pictures, texts):
         pages = []
         for picture, text in zip(line, words):
-            image = ipywidgets.Image(value=picture, format="png", layout=ipywidgets.Layout(max_width="100%"))
-            pages.append(ipywidgets.VBox([image, ipywidgets.HTML(f"<small>{html.escape(text)}</small>")]))
+            image = ipywidgets.Image(
+                value=picture, format="png", layout=ipywidgets.Layout(max_width="100%")
+            )
+            pages.append(
+                ipywidgets.VBox([image, ipywidgets.HTML(f"<small>{html.escape(text)}</small>")])
+            )
         stack = ipywidgets.Stack(pages, selected_index=start[1])
         ipywidgets.jslink((across, "index"), (stack, "selected_index"))
         inner.append(stack)

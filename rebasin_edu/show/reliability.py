@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .figures import figure
-from .palette import OTHERS, colour_of
+from .curves import figure
+from .style import OTHERS, colour_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rebasin_edu.landscape.calibration import Score
+    from ..landscape.metrics import Score
 
 
 def draw_reliability(scores: Score | Mapping[str, Score], *, title: str = "") -> Figure:
-    """Accuracy against confidence, in equal bins; on the diagonal a network knows how sure it may be.
+    """Accuracy against confidence, in equal bins; on the diagonal a network knows how sure it may
+    be.
 
     Args:
-        scores: one ``Score``, or name → score. "A", "B", "naive", "matched" have their colours. The size of a marker is the
-            share of the predictions in its bin; bins with fewer than five are left out.
+        scores: one ``Score``, or name → score. "A", "B", "naive", "matched" have their colours. The
+            size of a marker is the share of the predictions in its bin; bins with fewer than five
+            are left out.
         title: stands over the panel.
     """
     named = dict(scores) if isinstance(scores, Mapping) else {"": scores}
@@ -40,8 +42,15 @@ def draw_reliability(scores: Score | Mapping[str, Score], *, title: str = "") ->
         label = f"{name or 'network'}: calibration error {100 * score.ece:.1f} points"
         panel.plot([], [], color=colour, marker=marker, label=label)
     columns = 1 if len(named) < 2 else 2
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=9, frameon=False)
-    panel.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence in the class named", ylabel="share that was right")
+    panel.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=9, frameon=False
+    )
+    panel.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="confidence in the class named",
+        ylabel="share that was right",
+    )
     if title:
         panel.set_title(title, pad=10 + 14 * ((len(named) + 1) // 2))
     return made

@@ -2,7 +2,7 @@
 
 from .permutation import Permutation, PermutationError
 from .spec import PermutationSpec, SpecMismatch, SpecWarning, Weights, as_state
-from .tracing import TraceError
+from .trace import TraceError
 
 __all__ = [
     "Permutation",

@@ -18,43 +18,65 @@ class PermutationError(ValueError):
 class Permutation(Mapping):
     """For each group of units, the order they are put in.
 
-    ``permutation[group]`` is a 1-D ``LongTensor`` ``p`` of the group's size: unit ``i`` of the permuted network is unit
-    ``p[i]`` of the old one (the paper's ``P`` has its ones at ``(i, p[i])``). A group that is *ruled* by other groups (a head's
-    width by the heads) has a table of shape ``(ruler sizes …, size)``: a row for each unit of its rulers, in their new order.
+    ``permutation[group]`` is a 1-D ``LongTensor`` ``p`` of the group's size: unit ``i`` of the
+    permuted network is unit ``p[i]`` of the old one (the paper's ``P`` has its ones at ``(i,
+    p[i])``). A group that is *ruled* by other groups (a head's width by the heads) has a table of
+    shape ``(ruler sizes …, size)``: a row for each unit of its rulers, in their new order.
 
     >>> p = Permutation({"hidden": [2, 0, 1]})
     >>> (p @ p.inverse()) == Permutation.identity({"hidden": 3})
     True
 
     Args:
-        tables: group name → its order, anything ``torch.as_tensor`` takes. Copied, and kept on the CPU.
-        rulers: group name → the names of the groups that rule it, outermost first; only for tables of more than one axis.
+        tables: group name → its order, anything ``torch.as_tensor`` takes. Copied, and kept on the
+            CPU.
+        rulers: group name → the names of the groups that rule it, outermost first; only for tables
+            of more than one axis.
 
     Raises:
         PermutationError: a row of a table does not hold each of ``0 … size-1`` once.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]] | None = None):
-        self._tables = {name: torch.as_tensor(table).detach().to("cpu", torch.long).clone() for name, table in tables.items()}
-        self.rulers = {name: tuple(ruling) for name, ruling in (rulers or {}).items() if ruling and name in self._tables}
+    def __init__(
+        self, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]] | None = None
+    ):
+        self._tables = {
+            name: torch.as_tensor(table).detach().to("cpu", torch.long).clone()
+            for name, table in tables.items()
+        }
+        self.rulers = {
+            name: tuple(ruling)
+            for name, ruling in (rulers or {}).items()
+            if ruling and name in self._tables
+        }
         for name, table in self._tables.items():
             depth = len(self.rulers.get(name, ()))
             if table.ndim != depth + 1:
                 raise PermutationError(
                     f"the table of group {name!r} has {table.ndim} axes; with {depth} rulers it needs {depth + 1}"
                 )
-            if not torch.equal(table.sort(-1).values, torch.arange(table.shape[-1]).expand_as(table)):
+            if not torch.equal(
+                table.sort(-1).values, torch.arange(table.shape[-1]).expand_as(table)
+            ):
                 raise PermutationError(
                     f"the table of group {name!r} does not hold each of 0 … {table.shape[-1] - 1} exactly once"
                 )
 
     @classmethod
     def identity(
-        cls, sizes: Mapping[str, int | tuple[int, ...]], rulers: Mapping[str, tuple[str, ...]] | None = None
+        cls,
+        sizes: Mapping[str, int | tuple[int, ...]],
+        rulers: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Permutation:
-        """The permutation that leaves every unit where it is; a size is a number or, for a ruled group, the table's shape."""
-        shapes = {name: (size,) if isinstance(size, int) else tuple(size) for name, size in sizes.items()}
-        return cls({name: torch.arange(shape[-1]).expand(shape) for name, shape in shapes.items()}, rulers)
+        """The permutation that leaves every unit where it is; a size is a number or, for a ruled
+        group, the table's shape.
+        """
+        shapes = {
+            name: (size,) if isinstance(size, int) else tuple(size) for name, size in sizes.items()
+        }
+        return cls(
+            {name: torch.arange(shape[-1]).expand(shape) for name, shape in shapes.items()}, rulers
+        )
 
     @classmethod
     def random(
@@ -65,9 +87,14 @@ class Permutation(Mapping):
     ) -> Permutation:
         """A uniformly random permutation of every group; the same seed gives the same one."""
         generator = torch.Generator().manual_seed(seed)
-        shapes = {name: (size,) if isinstance(size, int) else tuple(size) for name, size in sizes.items()}
+        shapes = {
+            name: (size,) if isinstance(size, int) else tuple(size) for name, size in sizes.items()
+        }
         return cls(
-            {name: torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1) for name, shape in shapes.items()},
+            {
+                name: torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
+                for name, shape in shapes.items()
+            },
             rulers,
         )
 
@@ -83,12 +110,16 @@ class Permutation(Mapping):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Permutation):
             return NotImplemented
-        return self.keys() == other.keys() and all(torch.equal(table, other[name]) for name, table in self.items())
+        return self.keys() == other.keys() and all(
+            torch.equal(table, other[name]) for name, table in self.items()
+        )
 
     __hash__ = None
 
     def __repr__(self) -> str:
-        groups = ", ".join(f"{name}: {self.moved(name)} of {table.numel()} moved" for name, table in self.items())
+        groups = ", ".join(
+            f"{name}: {self.moved(name)} of {table.numel()} moved" for name, table in self.items()
+        )
         return f"Permutation({groups})"
 
     def moved(self, group: str) -> int:
@@ -97,7 +128,9 @@ class Permutation(Mapping):
         return int((table != torch.arange(table.shape[-1])).sum())
 
     def _ruler_index(self, group: str) -> tuple[Tensor, ...]:
-        """For each ruler of ``group``, the old unit at each new index, broadcastable to the leading axes of the table."""
+        """For each ruler of ``group``, the old unit at each new index, broadcastable to the leading
+        axes of the table.
+        """
         ruling = self.rulers.get(group, ())
         index = []
         for k, ruler in enumerate(ruling):
@@ -124,12 +157,15 @@ class Permutation(Mapping):
         return Permutation(inverted, self.rulers)
 
     def __matmul__(self, first: Permutation) -> Permutation:
-        """``p @ q``: first ``q``, then ``p``, as one permutation; ``spec.apply(w, p @ q) == spec.apply(spec.apply(w, q), p)``.
+        """``p @ q``: first ``q``, then ``p``, as one permutation; ``spec.apply(w, p @ q) ==
+        spec.apply(spec.apply(w, q), p)``.
 
         Raises:
             PermutationError: the two have different groups, sizes or rulers.
         """
-        if {n: t.shape for n, t in self.items()} != {n: t.shape for n, t in first.items()} or self.rulers != first.rulers:
+        if {n: t.shape for n, t in self.items()} != {
+            n: t.shape for n, t in first.items()
+        } or self.rulers != first.rulers:
             raise PermutationError(f"these permute different things: {self!r} and {first!r}")
         composed = {}
         for name, table in self._tables.items():
@@ -162,4 +198,6 @@ class Permutation(Mapping):
                 raise KeyError(content["format"])
             return cls(content["tables"], content["rulers"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PermutationError(f"{path} is not a permutation saved by rebasin_edu, or it was cut off: {error}") from error
+            raise PermutationError(
+                f"{path} is not a permutation saved by rebasin_edu, or it was cut off: {error}"
+            ) from error

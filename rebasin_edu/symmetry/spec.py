@@ -10,7 +10,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from .axes import Leaf, Piece, Term, leaves, pieces
+from .axis_structure import Leaf, Piece, Term, leaves, pieces
 from .permutation import Permutation
 
 Weights = nn.Module | Mapping[str, Tensor]
@@ -28,7 +28,10 @@ def as_state(weights: Weights) -> dict[str, Tensor]:
     """The state dict of a module, or the mapping itself, detached."""
     if isinstance(weights, nn.Module):
         weights = weights.state_dict()
-    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in weights.items()}
+    return {
+        name: value.detach() if isinstance(value, Tensor) else value
+        for name, value in weights.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,25 @@ class Group:
     name: str
     size: int
     occurrences: tuple[tuple[str, int], ...]  # (parameter or buffer, axis)
-    rulers: tuple[str, ...] = ()  # the groups (or fixed axes) for each of whose units this one has an order of its own
+    rulers: tuple[
+        str, ...
+    ] = ()  # the groups (or fixed axes) for each of whose units this one has an order of its own
     copies: int = 1  # how many orders: the product of the rulers' sizes
 
 
 class PermutationSpec:
-    """The permutation symmetries of an architecture: for every parameter, what each of its axes is made of.
+    """The permutation symmetries of an architecture: for every parameter, what each of its axes is
+    made of.
 
-    Write one by hand with ``PermutationSpec.from_axes`` (as the paper does), or let ``PermutationSpec.from_model`` derive it.
+    Write one by hand with ``PermutationSpec.from_axes`` (as the paper does), or let
+    ``PermutationSpec.from_model`` derive it.
 
     Args:
-        axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axes``) per axis. What is not named stays as it is.
+        axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axis_structure``) per
+            axis. What is not named stays as it is.
         rulers: group name → names of the leaves that rule it (fibres), outermost first.
-        buffers: the names in ``axes`` that are buffers: they are permuted, and kept out of every matching objective.
+        buffers: the names in ``axes`` that are buffers: they are permuted, and kept out of every
+            matching objective.
         left_out: names that the network does not use, with the reason.
     """
 
@@ -71,8 +80,14 @@ class PermutationSpec:
                 for leaf in leaves(term):
                     known = self.leaves.setdefault(leaf.name, leaf)
                     if known != leaf:
-                        raise SpecMismatch(f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}")
-        self.rulers = {name: tuple(ruling) for name, ruling in (rulers or {}).items() if ruling and not self.leaves[name].fixed}
+                        raise SpecMismatch(
+                            f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}"
+                        )
+        self.rulers = {
+            name: tuple(ruling)
+            for name, ruling in (rulers or {}).items()
+            if ruling and not self.leaves[name].fixed
+        }
         for piece in (piece for name in self.axes for piece in self.pieces[name]):
             for dim, leaf in enumerate(piece.leaves):
                 for ruler in self.rulers.get(leaf.name, ()):
@@ -105,7 +120,10 @@ class PermutationSpec:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Group name → shape of its table: ``(ruler sizes …, size)``."""
-        return {name: (*(self.leaves[ruler].size for ruler in group.rulers), group.size) for name, group in self.groups.items()}
+        return {
+            name: (*(self.leaves[ruler].size for ruler in group.rulers), group.size)
+            for name, group in self.groups.items()
+        }
 
     @property
     def fixed(self) -> dict[str, str]:
@@ -133,16 +151,19 @@ class PermutationSpec:
         (288, '0 × 36')
 
         Args:
-            model: any module that ``torch.export`` can trace; on any device, in any mode and precision, and left as it is.
-            args, kwargs: example inputs, as ``torch.export.export`` takes them; a lone tensor is one argument.
-            verify: prove the spec before returning it (``check``); what fails is fixed, with a ``SpecWarning``.
-            outputs: which outputs must not change, if not all: a key, a position, or a function of the model's output. A
-                cache of keys and values among them would fix the heads.
+            model: any module that ``torch.export`` can trace; on any device, in any mode and
+                precision, and left as it is.
+            args, kwargs: example inputs, as ``torch.export.export`` takes them; a lone tensor is
+                one argument.
+            verify: prove the spec before returning it (``check``); what fails is fixed, with a
+                ``SpecWarning``.
+            outputs: which outputs must not change, if not all: a key, a position, or a function of
+                the model's output. A cache of keys and values among them would fix the heads.
 
         Raises:
             TraceError: the model cannot be traced, or fails on these inputs.
         """
-        from .tracing import derive
+        from .trace import derive
 
         return derive(model, args, kwargs, verify=verify, outputs=outputs)
 
@@ -160,12 +181,17 @@ class PermutationSpec:
 
     @classmethod
     def from_axes(
-        cls, axes: Mapping[str, tuple], weights: Weights, *, buffers: frozenset[str] | set[str] | None = None
+        cls,
+        axes: Mapping[str, tuple],
+        weights: Weights,
+        *,
+        buffers: frozenset[str] | set[str] | None = None,
     ) -> PermutationSpec:
         """Write a spec by hand, as the paper does: for each parameter, the group of each axis.
 
-        An entry is a group's name, ``None`` (stays where it is), a tuple for a product (outermost first: ``("conv5", 49)`` is
-        a flatten in which each unit of ``conv5`` owns 49 consecutive inputs) or a list for a concatenation.
+        An entry is a group's name, ``None`` (stays where it is), a tuple for a product (outermost
+        first: ``("conv5", 49)`` is a flatten in which each unit of ``conv5`` owns 49 consecutive
+        inputs) or a list for a concatenation.
 
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
         >>> axes = {"0.weight": ("hidden", None), "0.bias": ("hidden",), "2.weight": (None, "hidden"), "2.bias": (None,)}
@@ -173,18 +199,24 @@ class PermutationSpec:
         5
 
         Args:
-            axes: parameter name → an entry per axis. Parameters that are not named stay as they are.
+            axes: parameter name → an entry per axis. Parameters that are not named stay as they
+                are.
             weights: a model of the architecture, or its state dict: for the sizes.
             buffers: which names are buffers; taken from the model when ``weights`` is one.
 
         Raises:
-            SpecMismatch: a name that the weights do not have, a wrong number of axes, or two sizes for one group.
+            SpecMismatch: a name that the weights do not have, a wrong number of axes, or two sizes
+                for one group.
         """
-        from .by_hand import terms
+        from .hand_written import terms
 
         made = terms(axes, as_state(weights))
         if buffers is None:
-            buffers = {name for name, _ in weights.named_buffers()} if isinstance(weights, nn.Module) else set()
+            buffers = (
+                {name for name, _ in weights.named_buffers()}
+                if isinstance(weights, nn.Module)
+                else set()
+            )
         return cls(made, buffers=frozenset(buffers) & made.keys())
 
     def identity(self) -> Permutation:
@@ -196,25 +228,42 @@ class PermutationSpec:
         return Permutation.random(self.shapes, seed, self.rulers)
 
     def validate(self, weights: Weights, *, of: str = "weights") -> dict[str, Tensor]:
-        """The state dict of ``weights``, once each tensor that the spec names is there with the right sizes.
+        """The state dict of ``weights``, once each tensor that the spec names is there with the
+        right sizes.
 
         Raises:
-            SpecMismatch: names the first parameter that is missing or has another size, and the group it belongs to.
+            SpecMismatch: names the first parameter that is missing or has another size, and the
+                group it belongs to.
         """
         state = as_state(weights)
         for name, terms in self.axes.items():
             if name not in state:
                 near = difflib.get_close_matches(name, state, n=1)
                 raise SpecMismatch(
-                    f"the {of} have no parameter {name!r}" + (f"; the nearest name is {near[0]!r}" if near else "")
+                    f"the {of} have no parameter {name!r}"
+                    + (f"; the nearest name is {near[0]!r}" if near else "")
                 )
             shape = tuple(state[name].shape)
             if len(shape) != len(terms):
-                raise SpecMismatch(f"{name} of the {of} has {len(shape)} axes {shape}, the spec has {len(terms)}")
+                raise SpecMismatch(
+                    f"{name} of the {of} has {len(shape)} axes {shape}, the spec has {len(terms)}"
+                )
             for axis, term in enumerate(terms):
                 if shape[axis] != term.size:
-                    group = str(term) if any(not leaf.fixed for leaf in leaves(term)) else "a fixed axis"
-                    raise SpecMismatch(two_sizes(group, term.size, "the spec", f"{name} axis {axis} of the {of}", shape[axis]))
+                    group = (
+                        str(term)
+                        if any(not leaf.fixed for leaf in leaves(term))
+                        else "a fixed axis"
+                    )
+                    raise SpecMismatch(
+                        two_sizes(
+                            group,
+                            term.size,
+                            "the spec",
+                            f"{name} axis {axis} of the {of}",
+                            shape[axis],
+                        )
+                    )
         return state
 
     def apply(self, weights: Weights, permutation: Permutation) -> dict[str, Tensor]:
@@ -225,10 +274,12 @@ class PermutationSpec:
             permutation: a table for every group of the spec.
 
         Returns:
-            A whole state dict, every tensor a copy on its own device and in its own dtype, untouched entries included.
+            A whole state dict, every tensor a copy on its own device and in its own dtype,
+            untouched entries included.
 
         Raises:
-            SpecMismatch: a parameter is missing or has another size, or the permutation is of other groups.
+            SpecMismatch: a parameter is missing or has another size, or the permutation is of other
+                groups.
 
         Ref: Git Re-Basin, section 2.
         """
@@ -236,25 +287,36 @@ class PermutationSpec:
         for group, shape in self.shapes.items():
             if group not in permutation or tuple(permutation[group].shape) != shape:
                 has = tuple(permutation[group].shape) if group in permutation else "none"
-                raise SpecMismatch(f"group {group!r} needs a table of shape {shape}, the permutation has {has}")
+                raise SpecMismatch(
+                    f"group {group!r} needs a table of shape {shape}, the permutation has {has}"
+                )
         if foreign := permutation.keys() - self.groups.keys():
-            raise SpecMismatch(f"the permutation has groups that the spec does not: {sorted(foreign)}")
+            raise SpecMismatch(
+                f"the permutation has groups that the spec does not: {sorted(foreign)}"
+            )
         return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
 
     def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
-        """A copy of one tensor of the architecture with its units in their new order; ``apply`` checks first, this does not."""
+        """A copy of one tensor of the architecture with its units in their new order; ``apply``
+        checks first, this does not.
+        """
         found = tensor.clone() if isinstance(tensor, Tensor) else tensor
         for piece in self.pieces.get(name, ()):
             if any(leaf.name in permutation for leaf in piece.leaves):
-                piece.view(found).copy_(piece.permuted(piece.view(tensor), permutation, self.rulers))
+                piece.view(found).copy_(
+                    piece.permuted(piece.view(tensor), permutation, self.rulers)
+                )
         return found
 
     def log10_symmetries(self) -> float:
         """log10 of the number of permutations: the sum over groups of copies × log10(size!)."""
-        return sum(group.copies * math.lgamma(group.size + 1) for group in self.groups.values()) / math.log(10)
+        return sum(
+            group.copies * math.lgamma(group.size + 1) for group in self.groups.values()
+        ) / math.log(10)
 
     def describe(self):
-        """A table of the groups and of what stays where it is and why: text when printed, HTML in a notebook.
+        """A table of the groups and of what stays where it is and why: text when printed, HTML in a
+        notebook.
 
         >>> import torch
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
@@ -269,7 +331,7 @@ class PermutationSpec:
           units 0-1 of 0.weight axis 1: belong to the model's input
           units 0-2 of 2: belong to the model's output
         """
-        from .describe import describe
+        from .spec_table import describe
 
         return describe(self)
 
@@ -286,22 +348,24 @@ class PermutationSpec:
         tolerance: float = 1e-9,
         outputs: Callable | str | int | None = None,
     ) -> float:
-        """Prove the spec on the model itself: random permutations of every group, same outputs in float64.
+        """Prove the spec on the model itself: random permutations of every group, same outputs in
+        float64.
 
         Returns:
             The largest relative difference seen.
 
         Raises:
-            SpecMismatch: an output changed by more than ``tolerance``; names the group that changes it.
+            SpecMismatch: an output changed by more than ``tolerance``; names the group that changes
+                it.
         """
-        from .proof import prove
+        from .verification import prove
 
-        return prove(self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance, outputs=outputs)
+        return prove(
+            self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance, outputs=outputs
+        )
 
     def __repr__(self) -> str:
-        return (
-            f"PermutationSpec({len(self.groups)} groups, {len(self.axes)} tensors, 10^{self.log10_symmetries():.1f} symmetries)"
-        )
+        return f"PermutationSpec({len(self.groups)} groups, {len(self.axes)} tensors, 10^{self.log10_symmetries():.1f} symmetries)"
 
 
 def two_sizes(group: str, size: int, first: str, second: str, other: int) -> str:

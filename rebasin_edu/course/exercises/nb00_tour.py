@@ -19,7 +19,9 @@ def _(answer: Any) -> str:
         raise NotYet("00-1: that subtracts one end; the paper subtracts the mean of both")
     if near(answer, 0.7, 1e-9):
         raise NotYet("00-1: that is the height of the hump above zero; the ends are not at zero")
-    raise NotYet("00-1: take the largest of the five losses and subtract the mean of the first and the last")
+    raise NotYet(
+        "00-1: take the largest of the five losses and subtract the mean of the first and the last"
+    )
 
 
 @exercise("00-2")
@@ -28,7 +30,9 @@ def _(answer: Any) -> str:
     if answer == 4 * 3 * 2 * (3 * 2) * 2:
         return "4! · 3! · 2!: each layer may be ordered in its own way, so the numbers multiply."
     if answer == 24 + 6 + 2:
-        raise NotYet("00-2: each choice for one layer goes with every choice for the others: multiply, do not add")
+        raise NotYet(
+            "00-2: each choice for one layer goes with every choice for the others: multiply, do not add"
+        )
     if answer == math.factorial(9):
         raise NotYet("00-2: that lets units wander from layer to layer; each must stay in its own")
     raise NotYet("00-2: n units can be ordered in n! ways; what are the three factors?")
@@ -37,7 +41,10 @@ def _(answer: Any) -> str:
 @exercise("00-3")
 def _(answer: Any) -> str:
     """A function that averages two state dicts."""
-    a, b = {"w": torch.tensor([1.0, 3.0]), "b": torch.tensor([0.0])}, {"w": torch.tensor([3.0, 7.0]), "b": torch.tensor([4.0])}
+    a, b = (
+        {"w": torch.tensor([1.0, 3.0]), "b": torch.tensor([0.0])},
+        {"w": torch.tensor([3.0, 7.0]), "b": torch.tensor([4.0])},
+    )
     kept = {name: value.clone() for name, value in a.items()}
     if not callable(answer):
         raise NotYet("00-3: give the function itself, not what it returns: check('00-3', mix)")

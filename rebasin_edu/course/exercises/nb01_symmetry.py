@@ -17,7 +17,9 @@ def _(answer: Any) -> str:
     if [int(i) for i in order] == [1, 2, 0]:
         return "Unit 0 came to place 1, unit 1 to place 2, unit 2 to place 0."
     if [int(i) for i in order] == [2, 0, 1]:
-        raise NotYet("01-1: that is the shuffle again; doing it twice does not undo it (three times would)")
+        raise NotYet(
+            "01-1: that is the shuffle again; doing it twice does not undo it (three times would)"
+        )
     raise NotYet("01-1: ask of each old place where its unit stands now")
 
 
@@ -25,7 +27,9 @@ def _(answer: Any) -> str:
 def _(answer: Any) -> str:
     """A function (w1, b1, w2, order) → the three tensors with hidden units reordered."""
     generator = torch.Generator().manual_seed(0)
-    w1, b1, w2, x = (torch.randn(shape, generator=generator) for shape in ((4, 3), (4,), (2, 4), (5, 3)))
+    w1, b1, w2, x = (
+        torch.randn(shape, generator=generator) for shape in ((4, 3), (4,), (2, 4), (5, 3))
+    )
     order = torch.tensor([2, 0, 3, 1])
     if not callable(answer):
         raise NotYet("01-2: give the function itself: check('01-2', reorder)")
@@ -34,13 +38,19 @@ def _(answer: Any) -> str:
     if not isinstance(got, (tuple, list)) or len(got) != 3:
         raise NotYet("01-2: return the three tensors w1, b1, w2")
     if torch.equal(got[0], w1[order.argsort()]):
-        raise NotYet("01-2: that is the inverse order: unit order[i] should stand at place i, the order asked for")
+        raise NotYet(
+            "01-2: that is the inverse order: unit order[i] should stand at place i, the order asked for"
+        )
     if torch.equal(got[2], w2):
-        raise NotYet("01-2: the next layer still reads the old order: its columns must move as the rows do")
+        raise NotYet(
+            "01-2: the next layer still reads the old order: its columns must move as the rows do"
+        )
     if torch.equal(got[1], b1):
         raise NotYet("01-2: the biases belong to the units: move them along")
     if torch.equal(got[2], w2[:, order.argsort()]):
-        raise NotYet("01-2: the columns moved by the inverse: use the same order for rows and columns")
+        raise NotYet(
+            "01-2: the columns moved by the inverse: use the same order for rows and columns"
+        )
     before = torch.relu(x @ w1.T + b1) @ w2.T
     after = torch.relu(x @ got[0].T + got[1]) @ got[2].T
     if not torch.allclose(before, after, atol=1e-5) or not torch.equal(got[0], right[0]):

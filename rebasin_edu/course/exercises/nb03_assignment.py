@@ -36,18 +36,26 @@ def _(answer: Any) -> str:
     y[:, 3] = 7.0
     got = answer(x.clone(), y.clone())
     if not isinstance(got, torch.Tensor) or got.shape not in ((3, 4), (4, 3)):
-        raise NotYet("03-2: return a table with a row for each unit of x and a column for each unit of y")
+        raise NotYet(
+            "03-2: return a table with a row for each unit of x and a column for each unit of y"
+        )
     if got.shape == (4, 3):
         raise NotYet("03-2: that is turned over: rows belong to x, columns to y")
     wanted = torch.corrcoef(torch.cat([x, y[:, :3]], 1).T)[:3, 3:]
     if not torch.isfinite(got).all():
-        raise NotYet("03-2: a unit that never changes divides by zero: its correlations should be 0")
+        raise NotYet(
+            "03-2: a unit that never changes divides by zero: its correlations should be 0"
+        )
     if torch.allclose(got, x.T @ y) or torch.allclose(got, x.T @ y / len(x)):
         raise NotYet("03-2: those are raw products: centre each column first")
     if got.abs().max() > 1 + 1e-6:
-        raise NotYet("03-2: a correlation is never above 1: divide each centred column by its length")
+        raise NotYet(
+            "03-2: a correlation is never above 1: divide each centred column by its length"
+        )
     if not torch.allclose(got[:, :3], wanted, atol=1e-6) or got[:, 3].abs().max() > 1e-6:
-        raise NotYet("03-2: centre each column, then divide it by its own length; is it the columns, not the rows?")
+        raise NotYet(
+            "03-2: centre each column, then divide it by its own length; is it the columns, not the rows?"
+        )
     return "What two units have in common, whatever their means and scales."
 
 
@@ -64,11 +72,17 @@ def _(answer: Any) -> str:
     if not torch.equal(y, kept):
         raise NotYet("03-3: y was changed on the way: return a new table")
     if not isinstance(got, torch.Tensor) or got.shape != y.shape:
-        raise NotYet("03-3: return the whole table y with its columns in another order, not the order itself")
+        raise NotYet(
+            "03-3: return the whole table y with its columns in another order, not the order itself"
+        )
     if torch.equal(got, y):
         raise NotYet("03-3: the columns stand where they stood")
     if torch.equal(got, y[:, order]):
-        raise NotYet("03-3: that is the inverse: the rows of the table must stand for x, its columns for y")
+        raise NotYet(
+            "03-3: that is the inverse: the rows of the table must stand for x, its columns for y"
+        )
     if torch.equal(got, right):
         return "The rainbow is back."
-    raise NotYet("03-3: the pairs are not the best ones: assign maximises, so give it similarities, not distances")
+    raise NotYet(
+        "03-3: the pairs are not the best ones: assign maximises, so give it similarities, not distances"
+    )

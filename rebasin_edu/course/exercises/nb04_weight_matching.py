@@ -17,12 +17,16 @@ def _(answer: Any) -> str:
     if near(answer, 0.25 + 1.1**2 / 4, 1e-4):
         return "Half of what either network does, though a perfect match exists."
     if near(answer, 1.05, 1e-4):
-        raise NotYet("04-1: that is after coordinate descent, which swaps both layers; greedy leaves them as they are")
+        raise NotYet(
+            "04-1: that is after coordinate descent, which swaps both layers; greedy leaves them as they are"
+        )
     if near(answer, 0.5005, 1e-4):
         raise NotYet("04-1: that is for epsilon = 0.001; here it is 0.1")
     if near(answer, 0.5, 1e-4):
         raise NotYet("04-1: nearly: keep the terms with epsilon, (1 + epsilon) appears twice")
-    raise NotYet("04-1: average each of the three matrices of A and B as they stand, then multiply the averages")
+    raise NotYet(
+        "04-1: average each of the three matrices of A and B as they stand, then multiply the averages"
+    )
 
 
 @exercise("04-2")
@@ -35,12 +39,16 @@ def _(answer: Any) -> str:
     found = answer(w_a, w_b, before, after_a, after_b, after)
     right = w_a @ w_b[:, before].T + after_a.T @ after_b[after]
     if not isinstance(found, Tensor) or found.shape != right.shape:
-        raise NotYet("04-2: the gains are a tensor with a row for each unit of A and a column for each unit of B: here (4, 4)")
+        raise NotYet(
+            "04-2: the gains are a tensor with a row for each unit of A and a column for each unit of B: here (4, 4)"
+        )
     likely = {
         "the gains are transposed: rows are units of A, columns units of B": right.T,
         "the neighbours still stand in B's old orders": w_a @ w_b.T + after_a.T @ after_b,
-        "only the incoming weights count so far: the layer after has a say, too": w_a @ w_b[:, before].T,
-        "only the outgoing weights count so far: the layer before has a say, too": after_a.T @ after_b[after],
+        "only the incoming weights count so far: the layer after has a say, too": w_a
+        @ w_b[:, before].T,
+        "only the outgoing weights count so far: the layer before has a say, too": after_a.T
+        @ after_b[after],
         "an order was used where its inverse stood: B's units must come into the orders given": (
             w_a @ w_b[:, before.argsort()].T + after_a.T @ after_b[after.argsort()]
         ),
@@ -49,7 +57,9 @@ def _(answer: Any) -> str:
         if torch.allclose(found, wrong, atol=1e-5):
             raise NotYet(f"04-2: {mistake}")
     if not torch.allclose(found, right, atol=1e-5):
-        raise NotYet("04-2: add two products: incoming weights of A and B, and outgoing weights of A and B")
+        raise NotYet(
+            "04-2: add two products: incoming weights of A and B, and outgoing weights of A and B"
+        )
     return "What came in and what goes out, with both neighbours held."
 
 
@@ -69,11 +79,14 @@ def _(answer: Any) -> str:
     except (TypeError, ValueError, RuntimeError):
         valid = False
     if not valid:
-        raise NotYet("04-3: return two orders, one for each hidden layer: each holds every unit once")
+        raise NotYet(
+            "04-3: return two orders, one for each hidden layer: each holds every unit once"
+        )
     here = _inner(a, b, *orders)
     for number in (0, 1):
         best = max(
-            _inner(a, b, *(list(p) if k == number else orders[k] for k in (0, 1))) for p in itertools.permutations(range(5))
+            _inner(a, b, *(list(p) if k == number else orders[k] for k in (0, 1)))
+            for p in itertools.permutations(range(5))
         )
         if best > here + 1e-4:
             raise NotYet(
@@ -86,7 +99,7 @@ def _(answer: Any) -> str:
 @exercise("04-4")
 def _(answer: Any) -> str:
     """The first epoch whose mean matched barrier is below a tenth of the one after epoch 1."""
-    from rebasin_edu.lab import load_run
+    from ...lab import load_run
 
     rows = [pair["epochs"] for pair in load_run("mnist-mlp-onset")["pairs"]]
     means = [sum(row["matched"]["loss_barrier"] for row in each) / len(each) for each in zip(*rows)]
@@ -99,7 +112,9 @@ def _(answer: Any) -> str:
         raise NotYet("04-4: one epoch early: the first number in the list is that of epoch 0")
     if isinstance(answer, float) and answer < 1:
         raise NotYet("04-4: that looks like a barrier; the question is after which epoch")
-    raise NotYet("04-4: go through the epochs from 1 on and stop at the first mean below a tenth of that of epoch 1")
+    raise NotYet(
+        "04-4: go through the epochs from 1 on and stop at the first mean below a tenth of that of epoch 1"
+    )
 
 
 def _numbers(*shapes: tuple[int, ...], seed: int = 0) -> list[Tensor]:

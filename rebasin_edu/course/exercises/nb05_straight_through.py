@@ -20,12 +20,18 @@ def _(answer: Any) -> str:
     if not isinstance(found, torch.Tensor) or found.shape != value.shape:
         raise NotYet("05-1: return a tensor of the same shape")
     if not torch.allclose(found, value):
-        raise NotYet("05-1: forward, it must have the numbers of value: what is added to it must be zero")
+        raise NotYet(
+            "05-1: forward, it must have the numbers of value: what is added to it must be zero"
+        )
     if not found.requires_grad:
         raise NotYet("05-1: nothing has a gradient here: detach only one of the two thetas")
-    to_value, to_theta = torch.autograd.grad((found * torch.tensor([3.0, 4.0])).sum(), (value, theta), allow_unused=True)
+    to_value, to_theta = torch.autograd.grad(
+        (found * torch.tensor([3.0, 4.0])).sum(), (value, theta), allow_unused=True
+    )
     if to_theta is None or not torch.allclose(to_theta, torch.tensor([3.0, 4.0])):
-        raise NotYet("05-1: theta must get exactly the gradient that comes in, as if the projection were the identity")
+        raise NotYet(
+            "05-1: theta must get exactly the gradient that comes in, as if the projection were the identity"
+        )
     if to_value is not None and to_value.abs().max() > 0:
         raise NotYet("05-1: value gets a gradient, too: detach it")
     return "Honest on the way forward, and a useful lie on the way back."
@@ -44,9 +50,13 @@ def _(answer: Any) -> str:
     if near(by_objective, 0.1, 1e-9) or near(by_loss, 0.1, 1e-9):
         raise NotYet("05-2: only the first count descents are known yet")
     if near(by_objective, 5.0, 1e-9):
-        raise NotYet("05-2: that is the best objective; what is asked for is the loss of the descent that has it")
+        raise NotYet(
+            "05-2: that is the best objective; what is asked for is the loss of the descent that has it"
+        )
     if near(by_objective, 0.5, 1e-9):
-        raise NotYet("05-2: that descent has the smallest objective; a larger one is nearer in weights")
+        raise NotYet(
+            "05-2: that descent has the smallest objective; a larger one is nearer in weights"
+        )
     if near(by_objective, 0.3, 1e-9) and near(by_loss, 0.8, 1e-9):
         raise NotYet("05-2: the two are in the wrong order: first the one chosen by objective")
     if not (near(by_objective, 0.8, 1e-9) and near(by_loss, 0.3, 1e-9)):
@@ -79,15 +89,21 @@ def _(answer: Any) -> str:
         raise NotYet("05-3: project theta, as it is now, onto a permutation of b")
     likely = {
         "theta has not moved: does its gradient get through?": kept,
-        "the gradient is that at theta itself: the loss must see the permuted b": kept - 0.2 * (kept - target),
+        "the gradient is that at theta itself: the loss must see the permuted b": kept
+        - 0.2 * (kept - target),
         "the loss must see b in its new order, b[order]": kept - 0.2 * (b - target),
         "that goes uphill: subtract the gradient": kept + 0.2 * (b[[2, 0, 3, 1]] - target),
         "the permutation's place was taken by its inverse": kept - 0.2 * (b[[1, 3, 0, 2]] - target),
-        "the step was made from the permuted b: it is theta that moves": b[[2, 0, 3, 1]] - 0.2 * (b[[2, 0, 3, 1]] - target),
+        "the step was made from the permuted b: it is theta that moves": b[[2, 0, 3, 1]]
+        - 0.2 * (b[[2, 0, 3, 1]] - target),
     }
     for mistake, wrong in likely.items():
         if torch.allclose(found, wrong, atol=1e-5):
             raise NotYet(f"05-3: {mistake}")
     if not torch.allclose(found, kept - 0.2 * (b[[2, 0, 3, 1]] - target), atol=1e-5):
-        raise NotYet("05-3: new theta = theta - lr · gradient, the gradient taken where the permuted b is")
-    return "Theta moves by a gradient that was measured elsewhere: at the permutation it stands for."
+        raise NotYet(
+            "05-3: new theta = theta - lr · gradient, the gradient taken where the permuted b is"
+        )
+    return (
+        "Theta moves by a gradient that was measured elsewhere: at the permutation it stands for."
+    )

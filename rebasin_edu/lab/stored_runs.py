@@ -1,0 +1,82 @@
+"""Stored runs: the numbers that a notebook shows and that took longer to make than a reader waits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import checkpoints
+from .datasets import Dataset
+from .recipe import Recipe
+from .zoo import machine, stored_dir, versions
+
+NEEDED = ("data", "recipe", "seeds", "machine", "versions", "seconds", "command")
+
+
+class RunError(ValueError):
+    """A stored run is not there, or does not say how it was made."""
+
+
+def load_run(name: str) -> dict[str, Any]:
+    """A run that comes with the package: its numbers, and how they were made (recipe, seeds,
+    machine, command).
+
+    Raises:
+        RunError: there is no run of this name, or its file is damaged.
+    """
+    path = _folder() / f"{name}.json"
+    if not path.is_file():
+        raise RunError(
+            f"no stored run {name!r}; there are {sorted(each.stem for each in _folder().glob('*.json'))}"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"the stored run {name!r} is damaged: {error}") from error
+
+
+def described(
+    data: Dataset,
+    recipe: Recipe,
+    seeds: Sequence[Sequence[int]],
+    started: float,
+    command: str,
+    **numbers: Any,
+) -> dict[str, Any]:
+    """A run for ``save_run``: its numbers, and how they were made.
+
+    Args:
+        data: what the networks are scored on; ``samples`` counts its test examples.
+        recipe: of the first network; what differs in others stands with their numbers.
+        seeds: of each pair (or group) of networks.
+        started: ``time.perf_counter()`` when it began.
+        command: makes the run anew.
+    """
+    return {
+        "data": data.name,
+        "samples": len(data.test.targets),
+        "recipe": recipe.to_dict(),
+        "seeds": [list(group) for group in seeds],
+        "machine": machine(data.device),
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - started, 1),
+        "command": command,
+        **numbers,
+    }
+
+
+def save_run(name: str, run: dict[str, Any]) -> Path:
+    """Store a run with the package, whole or not at all; it must say how it was made."""
+    if missing := [field for field in NEEDED if field not in run]:
+        raise RunError(f"a stored run says how it was made; {name!r} lacks {', '.join(missing)}")
+    _folder().mkdir(parents=True, exist_ok=True)
+    path = _folder() / f"{name}.json"
+    checkpoints.save_json(path, run)
+    return path
+
+
+def _folder() -> Path:
+    return stored_dir() / "runs"

@@ -1,0 +1,120 @@
+"""Weight matching: the permutation of one network's hidden units that brings its weights closest to
+another's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..symmetry import Permutation, PermutationSpec, Weights
+from .coordinate_descent import Descent
+from .initialization import begin
+from .objective import Problem
+from .result import Matching, MatchingInterrupted, Step
+
+
+def weight_matching(
+    spec: PermutationSpec,
+    a: Weights,
+    b: Weights,
+    *,
+    start: str | Permutation = "inward",
+    restarts: int = 1,
+    seed: int = 0,
+    max_sweeps: int = 100,
+    loss: Callable[[Permutation], float] | None = None,
+) -> Matching:
+    """Find the permutation of ``b`` that brings its weights closest to ``a``.
+
+    Coordinate descent over the groups of ``spec`` in random order: with all others held, one group
+    is a linear assignment problem, solved exactly. The objective never falls; it stops at a point
+    no single group can improve. Heads, and what else moves in blocks, are matched with their
+    insides: within each pair first, then the pairs.
+
+    Args:
+        spec: the symmetries of the architecture.
+        a, b: modules or state dicts of it, floating tensors of equal shapes, on one device; neither
+            is changed.
+        start: where the descent begins. ``"inward"``: each group once, from the last layer back, by
+            what is known already (as fast as any, and a lower barrier between trained networks than
+            the identity); ``"outward"``: the same from the first layer on (the fastest, and the
+            largest objective between networks that share nothing); ``"barycentre"``: Frank-Wolfe on
+            all groups at once (up to three times slower; the lowest barriers, and the best under
+            noise); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer, or
+            out of it, count more; ``"identity"`` (the paper's); ``"random"``; or a permutation of
+            your own.
+        restarts: keep the best of this many; the first begins at ``start``, the others at the
+            identity (or at random), each with another order of the groups.
+        seed: of the first order; the others follow from it.
+        max_sweeps: at most this many sweeps over the groups.
+        loss: judge the restarts by this number (the least wins), for example the midpoint's loss,
+            instead of the objective.
+
+    Returns:
+        The best ``Matching``; ``objective`` is ``⟨a, permutation(b)⟩``, in the units of the weights
+        squared.
+
+    Raises:
+        SpecMismatch: a parameter is missing, an axis has not its group's size, or the spec has no
+            groups.
+        NonFiniteWeights, UnsuitableWeights: weights that cannot be compared; the tensor is named.
+        UnknownStart: ``start`` is none of these.
+        MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
+
+    Ref: Git Re-Basin, Algorithm 1.
+    """
+    if restarts < 1 or max_sweeps < 1:
+        raise ValueError(f"restarts={restarts} and max_sweeps={max_sweeps} must be at least 1")
+    began = time.perf_counter()
+    problem = Problem(spec, a, b)
+    base = problem.value(dict(spec.identity()))
+    name = start if isinstance(start, str) else "given"
+    best, scores, descent, first = None, [], None, None
+    try:
+        for attempt in range(restarts):
+            here = start if attempt == 0 or start == "random" else "identity"
+            descent = begin(problem, here, seed + attempt)
+            first = Step(
+                0, f"start: {here if isinstance(here, str) else name}", 0.0, descent.seconds
+            )
+            converged = descent.run(seed + attempt, max_sweeps)
+            found = _result(spec, problem, descent, first, base, converged)
+            scores.append(-found.objective if loss is None else float(loss(found.permutation)))
+            if best is None or scores[-1] < min(scores[:-1]):
+                best = found
+    except KeyboardInterrupt:
+        if descent is None:
+            descent, first = (
+                Descent(problem, dict(spec.identity())),
+                Step(0, "start: identity", 0.0, 0.0),
+            )
+        found = best or _result(spec, problem, descent, first, base, False)
+        raise MatchingInterrupted(
+            replace(found, converged=False, seconds=time.perf_counter() - began)
+        ) from None
+    return replace(
+        best, seconds=time.perf_counter() - began, scores=tuple(scores) if restarts > 1 else ()
+    )
+
+
+def _result(
+    spec: PermutationSpec,
+    problem: Problem,
+    descent: Descent,
+    first: Step,
+    base: float,
+    converged: bool,
+) -> Matching:
+    objective = problem.value(descent.tables)
+    first = first._replace(gain=objective - base - sum(step.gain for step in descent.history))
+    history = (first, *descent.history)
+    return Matching(
+        Permutation(descent.tables, spec.rulers),
+        objective,
+        objective - base,
+        "weight matching",
+        history,
+        converged,
+    )

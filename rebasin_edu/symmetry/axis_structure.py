@@ -1,0 +1,240 @@
+"""What an axis of a tensor is made of: leaves, and their products, concatenations and weaves.
+
+A hidden layer's outputs are one *leaf* (a group of units that may be reordered). After a flatten
+each unit owns a block of consecutive entries: a *product*. After a concatenation two layers stand
+side by side on one axis: a *concatenation*. After a channel shuffle their units alternate: a
+*weave*. Terms nest, so every axis of every parameter is described by one term.
+
+However deeply it nests, a term is a handful of *boxes*: strided views of the axis with one
+dimension per leaf. A *piece* is the same for a whole tensor. Permuting, and adding up the costs of
+a matching, need nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A set of positions with one order: a group of units, or (with a ``reason``) positions that
+    must stay where they are.
+    """
+
+    name: str
+    size: int
+    reason: str = ""
+
+    @property
+    def fixed(self) -> bool:
+        return bool(self.reason)
+
+    def __str__(self) -> str:
+        return "·" if self.fixed else self.name
+
+
+@dataclass(frozen=True)
+class Product:
+    """Every combination of the parts, the first one outermost (slowest): what flatten and reshape
+    make.
+    """
+
+    parts: tuple[Term, ...]
+
+    @cached_property
+    def size(self) -> int:
+        return math.prod(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        return (
+            " × ".join(
+                f"({part})" if isinstance(part, (Concat, Woven)) else _sized(part)
+                for part in self.parts
+            )
+            or "1"
+        )
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The parts one after another: what ``torch.cat`` makes."""
+
+    parts: tuple[Term, ...]
+
+    @cached_property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        return " ++ ".join(_sized(part) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Woven:
+    """Parts of equal size taking turns: unit ``i`` of part ``j`` of ``p`` stands at ``i * p + j``
+    (a channel shuffle).
+    """
+
+    parts: tuple[Term, ...]
+
+    def __post_init__(self):
+        if len({part.size for part in self.parts}) > 1:
+            raise ValueError(
+                f"woven parts must have equal sizes, these have {[part.size for part in self.parts]}"
+            )
+
+    @cached_property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        return " ⋈ ".join(_sized(part) for part in self.parts)
+
+
+Term = Leaf | Product | Concat | Woven
+
+
+def _sized(term: Term) -> str:
+    return str(term.size) if isinstance(term, Leaf) and term.fixed else str(term)
+
+
+def leaves(term: Term) -> list[Leaf]:
+    """The leaves of a term, outermost and leftmost first, repeated where they repeat."""
+    return (
+        [term] if isinstance(term, Leaf) else [leaf for part in term.parts for leaf in leaves(part)]
+    )
+
+
+@dataclass(frozen=True)
+class Box:
+    """Positions ``offset + sum(index_k * stride_k)`` of one axis, ``index_k`` running over the
+    units of leaf ``k``.
+    """
+
+    offset: int
+    leaves: tuple[Leaf, ...]
+    strides: tuple[int, ...]
+
+    def moved(self, scale: int, offset: int) -> Box:
+        return Box(
+            self.offset * scale + offset,
+            self.leaves,
+            tuple(stride * scale for stride in self.strides),
+        )
+
+
+def boxes(term: Term) -> list[Box]:
+    """The boxes of a term: together they cover every position of the axis once."""
+    if isinstance(term, Leaf):
+        return [Box(0, (term,), (1,))] if term.size != 1 else [Box(0, (), ())]
+    if isinstance(term, Concat):
+        starts = itertools.accumulate((part.size for part in term.parts), initial=0)
+        return [
+            box.moved(1, start) for part, start in zip(term.parts, starts) for box in boxes(part)
+        ]
+    if isinstance(term, Woven):
+        return [
+            box.moved(len(term.parts), j)
+            for j, part in enumerate(term.parts)
+            for box in boxes(part)
+        ]
+    found = [Box(0, (), ())]
+    for part in term.parts:
+        found = [
+            Box(outer.offset * part.size + inner.offset, outer.leaves + inner.leaves,
+                tuple(stride * part.size for stride in outer.strides) + inner.strides)
+            for outer in found for inner in boxes(part)
+        ]  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A strided view of a tensor with one dimension per leaf; the pieces of a tensor cover each
+    entry once.
+    """
+
+    parameter: str
+    leaves: tuple[Leaf, ...]
+    axes: tuple[int, ...]  # the tensor's axis that each leaf lies on
+    strides: tuple[int, ...]  # in steps of that axis
+    offsets: tuple[int, ...]  # one for each axis of the tensor
+
+    def view(self, tensor: Tensor) -> Tensor:
+        """The piece of ``tensor`` as a view of shape ``(leaf sizes …)``."""
+        start = sum(offset * tensor.stride(axis) for axis, offset in enumerate(self.offsets))
+        strides = tuple(
+            stride * tensor.stride(axis) for stride, axis in zip(self.strides, self.axes)
+        )
+        return tensor.as_strided(
+            tuple(leaf.size for leaf in self.leaves), strides, tensor.storage_offset() + start
+        )
+
+    def dims(self, name: str) -> list[int]:
+        """The dimensions of the view that belong to the leaf of this name."""
+        return [dim for dim, leaf in enumerate(self.leaves) if leaf.name == name]
+
+    def ruler_dim(self, dim: int, ruler: str) -> int | None:
+        """Where in the view the leaf that rules dimension ``dim`` lies: on the same axis if it is
+        there, else anywhere.
+        """
+        found = self.dims(ruler)
+        same_axis = [d for d in found if self.axes[d] == self.axes[dim]]
+        if len(same_axis) == 1:
+            return same_axis[0]
+        return found[0] if len(found) == 1 else None
+
+    def permuted(
+        self, view: Tensor, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]]
+    ) -> Tensor:
+        """``view`` with every leaf in its new order: entry ``i`` along a leaf is the old entry
+        ``table[i]``.
+
+        A leaf with rulers has a table of shape ``(ruler sizes …, leaf size)``; its row is chosen by
+        the *new* indices of its rulers.
+        """
+        if not any(rulers.get(leaf.name) and leaf.name in tables for leaf in self.leaves):
+            for dim, leaf in enumerate(self.leaves):
+                if leaf.name in tables:
+                    view = view.index_select(dim, tables[leaf.name].to(view.device))
+            return view
+        index = []
+        for dim, leaf in enumerate(self.leaves):
+            table = tables.get(leaf.name)
+            own = (
+                [dim]
+                if table is None
+                else [*(self.ruler_dim(dim, ruler) for ruler in rulers.get(leaf.name, ())), dim]
+            )
+            table = torch.arange(leaf.size) if table is None else table
+            order = sorted(
+                range(len(own)), key=lambda k: own[k]
+            )  # the table's axes in the order of the view's
+            shape = [1] * len(self.leaves)
+            for k in own:
+                shape[k] = self.leaves[k].size
+            index.append(table.permute(order).reshape(shape).to(view.device))
+        return view[tuple(index)]
+
+
+def pieces(parameter: str, axes: tuple[Term, ...]) -> list[Piece]:
+    """The pieces of a tensor whose axes have these terms."""
+    found = []
+    for combination in itertools.product(*(boxes(term) for term in axes)):
+        found.append(
+            Piece(
+                parameter,
+                tuple(leaf for box in combination for leaf in box.leaves),
+                tuple(axis for axis, box in enumerate(combination) for _ in box.leaves),
+                tuple(stride for box in combination for stride in box.strides),
+                tuple(box.offset for box in combination),
+            )
+        )
+    return found

@@ -1,0 +1,135 @@
+"""Fibres: which atoms may have an order of their own for each unit of another one.
+
+A head's width never appears without its head, in no tensor that the model computes. So each head
+may order its own units as it likes: the head *rules* its width. The condition must hold in every
+tensor, those inside of operators included, and which of the ruler's axes is meant must be clear:
+the one in the same product, else the only one there is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from .axis_structure import Product
+from .unification import Atom, Label
+
+Box = tuple[Atom, ...]
+
+
+def leaf_boxes(label: Label) -> set[Box]:
+    """The atoms of each box of a normal label (see ``axes.boxes``), each kind of box once."""
+    if isinstance(label, Atom):
+        return {(label,)}
+    if isinstance(label, Product):
+        return {
+            sum(choice, ())
+            for choice in itertools.product(*(leaf_boxes(part) for part in label.parts))
+        }
+    return set().union(*(leaf_boxes(part) for part in label.parts))
+
+
+def _where(ruler: Atom, box: Box, others: list[set[Box]]) -> int | None:
+    """Which axis tells the unit of ``ruler`` for an atom in ``box``: -1 its own, else the position
+    in ``others``, else none.
+    """
+    if box.count(ruler) == 1:
+        return -1
+    if ruler in box:
+        return None
+    there = [
+        (k, {one.count(ruler) for one in boxes})
+        for k, boxes in enumerate(others)
+        if any(ruler in one for one in boxes)
+    ]
+    return there[0][0] if len(there) == 1 and there[0][1] == {1} else None
+
+
+def fibres(
+    tensors: Iterable[tuple[Label, ...]], candidates: set[Atom]
+) -> dict[Atom, tuple[Atom, ...]]:
+    """For each free atom the atoms that rule it, outermost first.
+
+    Args:
+        tensors: the normal labels of every tensor there is.
+        candidates: the free atoms that occur in parameters.
+    """
+    boxed = [[leaf_boxes(label) for label in labels] for labels in dict.fromkeys(tensors)]
+    rulers: dict[Atom, set[Atom]] = {}
+    for axes in boxed:
+        for axis, boxes in enumerate(axes):
+            others = axes[:axis] + axes[axis + 1 :]
+            for box in boxes:
+                for atom in dict.fromkeys(box):
+                    if atom not in candidates or rulers.get(atom) == set():
+                        continue
+                    near = (
+                        rulers[atom]
+                        if atom in rulers
+                        else {a for one in axes for b in one for a in b} - {atom}
+                    )
+                    rulers[atom] = {
+                        ruler
+                        for ruler in near
+                        if box.count(atom) == 1 and _where(ruler, box, others) is not None
+                    }
+    chosen = _without_circles(rulers)
+    while wrong := next(_disagreements(boxed, chosen), None):
+        chosen[wrong[0]].discard(wrong[1])
+    depth = {atom: len(ruling) for atom, ruling in chosen.items()}
+    return {
+        atom: tuple(sorted(ruling, key=lambda ruler: (depth.get(ruler, 0), ruler.number)))
+        for atom, ruling in chosen.items()
+        if ruling
+    }
+
+
+def _without_circles(rulers: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
+    """Of two atoms that never part, the smaller rules the larger: that leaves the most symmetries."""
+
+    def key(atom: Atom) -> tuple:
+        return (not atom.reason, atom.size, atom.number)
+
+    chosen: dict[Atom, set[Atom]] = {atom: set() for atom in rulers}
+
+    def above(atom: Atom) -> set[Atom]:
+        return set().union(*({ruler} | above(ruler) for ruler in chosen.get(atom, ())))
+
+    for atom in sorted(rulers, key=key):
+        for ruler in sorted(rulers[atom], key=key):
+            mutual = atom in rulers.get(ruler, ())
+            if (not mutual or key(ruler) < key(atom)) and atom not in above(ruler):
+                chosen[atom].add(ruler)
+    return chosen
+
+
+def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
+    """An atom and a ruler of it that is ruled itself, where the two do not have that ruler's ruler
+    on the same axis.
+    """
+    for atom, ruling in chosen.items():
+        for ruler in ruling:
+            for top in chosen.get(ruler, ()):
+                if top not in ruling:
+                    yield atom, ruler
+    deep = {atom for atom, ruling in chosen.items() if any(chosen.get(ruler) for ruler in ruling)}
+    for axes in boxed if deep else ():
+        for axis, boxes in enumerate(axes):
+            others = axes[:axis] + axes[axis + 1 :]
+            places = [k for k in range(len(axes)) if k != axis]
+            for box, atom in ((one, atom) for one in boxes for atom in one if atom in deep):
+                for ruler in chosen[atom]:
+                    at = _where(ruler, box, others)
+                    home = axis if at == -1 else places[at]
+                    for top in chosen.get(ruler, ()):
+                        own = _where(top, box, others)
+                        own = axis if own == -1 else places[own]
+                        rest = axes[:home] + axes[home + 1 :]
+                        rest_places = [k for k in range(len(axes)) if k != home]
+                        for ruler_box in (one for one in axes[home] if ruler in one):
+                            found = _where(top, ruler_box, rest)
+                            if (
+                                found is None
+                                or (home if found == -1 else rest_places[found]) != own
+                            ):
+                                yield atom, ruler

@@ -1,0 +1,84 @@
+"""Stored notebooks are those of their sources, and keep the rules of the course."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rebasin_edu.course import build
+
+SOURCES = build.source_paths()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_stored_notebook_is_up_to_date(source):
+    assert build.differences(source) == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_rules_of_the_course(source):
+    cells = build.assemble(source).cells[2:]
+    for cell in cells:
+        if cell.cell_type == "code":
+            lines = [
+                line
+                for line in cell.source.splitlines()
+                if line.strip() and not line.strip().startswith("#")
+            ]
+            assert len(lines) <= 15, f"a cell of {len(lines)} lines: {lines[0]}"
+            assert "rb.check" not in cell.source
+        else:
+            assert not re.search(r"\\\\[a-zA-Z]", cell.source), (
+                "a doubled backslash: the formula will not be set"
+            )
+    numbers = {
+        number for cell in cells for number in re.findall(r'check\("(\d\d-\d)"', cell.source)
+    }
+    assert len(numbers) >= 3
+    assert all(number.startswith(source.stem[:2]) for number in numbers)
+    for number in numbers:
+        tags = [
+            cell.metadata.get("tags", []) for cell in cells if f'check("{number}"' in cell.source
+        ]
+        assert tags == [["exercise"], ["solution"]], (
+            f"exercise {number} wants one stub and one solution"
+        )
+        assert any(
+            f"**{number}**" in cell.source and "<details>" in cell.source for cell in cells
+        ), f"{number} wants a hint"
+
+
+def test_stored_notebooks_name_no_folder_of_a_machine():
+    for source in SOURCES:
+        stored = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        text = "\n".join(str(cell.get("outputs", "")) + cell.source for cell in stored.cells)
+        for folder in (Path.home(), build.NOTEBOOKS.parent, Path(tempfile.gettempdir())):
+            assert f"{folder}/" not in text, f"{source.stem} shows the folder {folder}"
+
+
+def test_unknown_tag_and_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)
+    (tmp_path / "99_x.py").write_text('# %% tags=["solutoin"]\n1 + 1\n')
+    with pytest.raises(build.NotebookError, match="solutoin"):
+        build.assemble(tmp_path / "99_x.py")
+    with pytest.raises(build.NotebookError, match="98_y"):
+        build.source_paths(["98_y"])
+
+
+def test_build_writes_whole_notebooks_or_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)
+    source = tmp_path / "98_x.py"
+    source.write_text('# %%\nprint(40 + 2)\n\n# %% [markdown]\n"""\nwords\n"""\n')
+    target = build.build(source)
+    assert build.differences(source) == []
+    stored = nbformat.read(target, as_version=4)
+    assert "42" in str(stored.cells[2].outputs) and "widgets" not in stored.metadata
+    source.write_text("# %%\nprint(40 + 3)\n")
+    assert any("differs" in line for line in build.differences(source))
+    before = target.read_bytes()
+    source.write_text("# %%\nraise RuntimeError('no')\n")
+    with pytest.raises(Exception, match="no"):
+        build.build(source)
+    assert target.read_bytes() == before

@@ -1,0 +1,327 @@
+"""Every check says yes to the right answer, and names the likely mistake for wrong ones."""
+
+import math
+
+import pytest
+import torch
+
+from rebasin_edu.course.check import NotYet, UnknownExercise, check, load
+from rebasin_edu.matching import assign
+
+
+def mix(a, b, alpha):
+    return {name: (1 - alpha) * a[name] + alpha * b[name] for name in a}
+
+
+def mix_in_place(a, b, alpha):
+    for name in a:
+        a[name].mul_(1 - alpha).add_(alpha * b[name])
+    return a
+
+
+def reorder(w1, b1, w2, order):
+    return w1[order], b1[order], w2[:, order]
+
+
+def coordinates(a, b, c):
+    first, second = b - a, c - a
+    along = second @ first / (first @ first)
+    return along.item(), ((second - along * first).norm() / first.norm()).item()
+
+
+def deviation(x, y, alpha):
+    return ((1 - alpha) * x + alpha * y).std(correction=0)
+
+
+def similarity(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return (x / x.norm(dim=0).clamp_min(1e-12)).T @ (y / y.norm(dim=0).clamp_min(1e-12))
+
+
+def unshuffle(x, y):
+    return y[:, assign(similarity(x, y))]
+
+
+def middle_gains(w_a, w_b, before, after_a, after_b, after):
+    return w_a @ w_b[:, before].T + after_a.T @ after_b[after]
+
+
+def align(a, b, sweeps=100):
+    p1, p2 = torch.arange(len(a[0])), torch.arange(len(a[1]))
+    for _ in range(sweeps):
+        p1 = assign(a[0] @ b[0].T + a[1].T @ b[1][p2])
+        p2 = assign(a[1] @ b[1][:, p1].T + a[2].T @ b[2])
+    return [p1, p2]
+
+
+def align_in_place(a, b):
+    orders = align(a, b)
+    b[0].copy_(b[0][orders[0]])
+    return orders
+
+
+def through(value, theta):
+    return value.detach() + theta - theta.detach()
+
+
+def best_of(objectives, losses, count):
+    chosen = max(range(count), key=lambda n: objectives[n])
+    return losses[chosen], min(losses[:count])
+
+
+def step(theta, b, project, loss_at, lr):
+    free = theta.detach().clone().requires_grad_()
+    order = project(free.detach(), b)
+    (gradient,) = torch.autograd.grad(loss_at(b[order] + free - free.detach()), free)
+    return theta - lr * gradient
+
+
+def step_at_theta(theta, b, project, loss_at, lr):
+    project(theta, b)
+    free = theta.clone().requires_grad_()
+    return theta - lr * torch.autograd.grad(loss_at(free), free)[0]
+
+
+# exercise → (right answer, wrong answers with a word of what each message must say)
+ANSWERS = {
+    "00-1": (0.5, [(0.6, "one end"), (0.7, "above zero"), (3, "largest")]),
+    "00-2": (288, [(32, "multiply"), (math.factorial(9), "layer to layer"), (1, "n!")]),
+    "00-3": (
+        mix,
+        [
+            (lambda a, b, alpha: mix(b, a, alpha), "share of B"),
+            (mix_in_place, "was changed"),
+            (lambda a, b, alpha: list(a), "dictionary"),
+            (lambda a, b, alpha: a, "0.75"),
+            ({}, "function itself"),
+        ],
+    ),
+    "01-1": (torch.tensor([1, 2, 0]), [([2, 0, 1], "shuffle again"), ([0, 1, 2], "old place")]),
+    "01-2": (
+        reorder,
+        [
+            (lambda w1, b1, w2, p: (w1[p], b1[p], w2), "columns must move"),
+            (lambda w1, b1, w2, p: (w1[p], b1, w2[:, p]), "biases"),
+            (lambda w1, b1, w2, p: (w1[p], b1[p], w2[:, p.argsort()]), "inverse"),
+            (lambda w1, b1, w2, p: reorder(w1, b1, w2, p.argsort()), "order asked for"),
+            (lambda w1, b1, w2, p: w1[p], "three tensors"),
+        ],
+    ),
+    "01-3": (
+        315.94,
+        [(374.9, "change layers"), (157.97, "one layer"), (727.5, "natural"), (0, "lgamma")],
+    ),
+    "02-1": (
+        (0.6, 0.65, 0.4),
+        [
+            ((0.7, 0.65, 0.4), "one of them"),
+            ((0.9, 0.65, 0.4), "largest of the five"),
+            ((0.6, 0.4, 0.4), "not only at the middle"),
+            ((0.6, 0.6, 0.4), "straight line's value"),
+            ((0.6, 0.65, 0.7), "still to be taken off"),
+            ((0.6, 0.65, 0.5), "less the mean"),
+            (0.6, "three numbers"),
+        ],
+    ),
+    "02-2": (
+        0.3,
+        [(0.7, "what is left"), (1 - 0.7**0.5, "its square"), (0.5, "unrelated"), (0.4, "1/4")],
+    ),
+    "02-3": (
+        coordinates,
+        [
+            (lambda a, b, c: ((c - a) @ (b - a) / (b - a).norm(), 0.5), "unit is"),
+            (
+                lambda a, b, c: (coordinates(a, b, c)[0], ((c - a).norm() / (b - a).norm()).item()),
+                "left of c - a",
+            ),
+            (lambda a, b, c: coordinates(0 * a, b, c), r"\(0.25, 0.5\)"),
+            (lambda a, b, c: 0.25, "a pair"),
+            ((0.25, 0.5), "function itself"),
+        ],
+    ),
+    "02-4": (
+        deviation,
+        [
+            (lambda x, y, alpha: deviation(y, x, alpha), "share of y"),
+            (
+                lambda x, y, al: (1 - al) * x.std(correction=0) + al * y.std(correction=0),
+                "mean of the deviations",
+            ),
+            (lambda x, y, al: deviation(x, y, al) ** 2, "square root"),
+            (
+                lambda x, y, al: (
+                    (((1 - al) * x.std(correction=0)) ** 2 + (al * y.std(correction=0)) ** 2) ** 0.5
+                ),
+                "unrelated",
+            ),
+            (lambda x, y, al: 0.0, "should be"),
+            (1.0, "function itself"),
+        ],
+    ),
+    "03-1": (
+        [1, 0, 2],
+        [([0, 2, 1], "greedy"), ([0, 0, 2], "once"), ([0, 1, 2], "in place"), ([2, 1, 0], "19")],
+    ),
+    "03-2": (
+        similarity,
+        [
+            (lambda x, y: x.T @ y, "raw products"),
+            (lambda x, y: similarity(x, y).T, "turned over"),
+            (lambda x, y: torch.corrcoef(torch.cat([x, y], 1).T)[:3, 3:], "divides by zero"),
+            (lambda x, y: (x - x.mean(0)).T @ (y - y.mean(0)), "never above 1"),
+            (lambda x, y: similarity(x, y) / 2, "its own length"),
+            (lambda x, y: 1.0, "a table"),
+            (torch.eye(3), "function itself"),
+        ],
+    ),
+    "03-3": (
+        unshuffle,
+        [
+            (lambda x, y: y[:, assign(similarity(y, x))], "inverse"),
+            (lambda x, y: assign(similarity(x, y)), "not the order itself"),
+            (lambda x, y: y, "where they stood"),
+            (lambda x, y: y[:, assign(-similarity(x, y))], "maximises"),
+            (lambda x, y: y.mul_(2), "was changed"),
+            (3, "function itself"),
+        ],
+    ),
+    "04-1": (
+        0.5525,
+        [
+            (1.05, "coordinate descent"),
+            (0.50050025, "here it is 0.1"),
+            (0.5, "keep the terms"),
+            (2, "average each"),
+        ],
+    ),
+    "04-2": (
+        middle_gains,
+        [
+            (lambda *given: middle_gains(*given).T, "transposed"),
+            (
+                lambda w_a, w_b, before, after_a, after_b, after: w_a @ w_b.T + after_a.T @ after_b,
+                "old orders",
+            ),
+            (
+                lambda w_a, w_b, before, after_a, after_b, after: w_a @ w_b[:, before].T,
+                "layer after has a say",
+            ),
+            (
+                lambda w_a, w_b, before, after_a, after_b, after: after_a.T @ after_b[after],
+                "layer before has a say",
+            ),
+            (
+                lambda *given: middle_gains(
+                    *given[:2], given[2].argsort(), *given[3:5], given[5].argsort()
+                ),
+                "inverse",
+            ),
+            (lambda *given: 2 * middle_gains(*given), "two products"),
+            (lambda *given: middle_gains(*given)[0], "a row for each unit"),
+            (torch.eye(4), "function itself"),
+        ],
+    ),
+    "04-3": (
+        align,
+        [
+            (lambda a, b: align(a, b, sweeps=0), "could still improve"),
+            (lambda a, b: align(a, b, sweeps=1), "one sweep is not enough"),
+            (align_in_place, "was changed"),
+            (lambda a, b: align(a, b)[0], "two orders"),
+            (lambda a, b: [order.argsort() for order in align(a, b)], "could still improve"),
+            ([[0], [0]], "function itself"),
+        ],
+    ),
+    "04-4": (
+        4,
+        [
+            (0, "does not count"),
+            (3, "one epoch early"),
+            (0.02, "looks like a barrier"),
+            (25, "stop at the first"),
+        ],
+    ),
+    "05-1": (
+        through,
+        [
+            (lambda value, theta: value.detach(), "nothing has a gradient"),
+            (lambda value, theta: value + theta - theta.detach(), "value gets a gradient"),
+            (lambda value, theta: value + theta, "forward"),
+            (lambda value, theta: value * theta / theta.detach(), "exactly the gradient"),
+            (lambda value, theta: 1.0, "same shape"),
+            (torch.zeros(2), "function itself"),
+        ],
+    ),
+    "05-2": (
+        best_of,
+        [
+            (lambda o, x, n: best_of(o, x, len(o)), "first count"),
+            (lambda o, x, n: (max(o[:n]), min(x[:n])), "loss of the descent"),
+            (
+                lambda o, x, n: (x[min(range(n), key=lambda k: o[k])], min(x[:n])),
+                "smallest objective",
+            ),
+            (lambda o, x, n: best_of(o, x, n)[::-1], "wrong order"),
+            (lambda o, x, n: (0.8, 0.8), "the smallest loss"),
+            (lambda o, x, n: 0.3, "two numbers"),
+            (0.3, "function itself"),
+        ],
+    ),
+    "05-3": (
+        step,
+        [
+            (lambda theta, b, project, loss_at, lr: theta, "onto a permutation"),
+            (
+                lambda theta, b, project, loss_at, lr: (project(theta, b), theta.clone())[1],
+                "get through",
+            ),
+            (step_at_theta, "at theta itself"),
+            (
+                lambda theta, b, project, loss_at, lr: step(
+                    theta, b, lambda *x: (project(*x), torch.arange(4))[1], loss_at, lr
+                ),
+                "in its new order",
+            ),
+            (
+                lambda theta, b, project, loss_at, lr: step(theta, b, project, loss_at, -lr),
+                "uphill",
+            ),
+            (
+                lambda theta, b, project, loss_at, lr: step(
+                    theta, b, lambda *x: project(*x).argsort(), loss_at, lr
+                ),
+                "inverse",
+            ),
+            (lambda theta, b, project, loss_at, lr: theta.sub_(lr), "was changed"),
+            (
+                lambda theta, b, project, loss_at, lr: step(theta, b, project, loss_at, 3 * lr),
+                "gradient taken",
+            ),
+            (torch.zeros(4, 3), "function itself"),
+        ],
+    ),
+}
+
+
+def test_every_exercise_has_answers_here():
+    assert load().keys() == ANSWERS.keys()
+    assert all(len(wrong) >= 2 for _, wrong in ANSWERS.values())
+
+
+@pytest.mark.parametrize("number", sorted(ANSWERS))
+def test_check(number, capsys):
+    right, wrong = ANSWERS[number]
+    check(number, right)
+    assert capsys.readouterr().out.startswith(f"{number}: right.")
+    for answer, word in wrong:
+        with pytest.raises(NotYet, match=word):
+            check(number, answer)
+    for nothing in (None, ...):
+        with pytest.raises(NotYet, match="no answer yet"):
+            check(number, nothing)
+
+
+def test_unknown_exercise():
+    with pytest.raises(UnknownExercise, match="99-1"):
+        check("99-1", 1)

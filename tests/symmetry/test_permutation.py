@@ -1,0 +1,78 @@
+"""Permutations as a group, ruled ones included, and their files."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rebasin_edu.symmetry import Permutation, PermutationError
+
+SHAPES = {"a": 5, "heads": 3, "width": (3, 4), "deep": (3, 4, 2)}
+RULERS = {"width": ("heads",), "deep": ("heads", "width")}
+
+
+def random(seed: int) -> Permutation:
+    return Permutation.random(SHAPES, seed, RULERS)
+
+
+def test_group_laws():
+    p, q, r, one = random(1), random(2), random(3), Permutation.identity(SHAPES, RULERS)
+    assert (p @ q) @ r == p @ (q @ r)
+    assert p @ p.inverse() == one == p.inverse() @ p
+    assert p @ one == p == one @ p
+    assert (p @ q).inverse() == q.inverse() @ p.inverse()
+    assert p != q
+
+
+def test_what_a_plain_table_means():
+    p, q = Permutation({"a": [2, 0, 1]}), Permutation({"a": [1, 0, 2]})
+    x = torch.tensor([10, 11, 12])
+    assert x[p["a"]][q["a"]].tolist() == x[(q @ p)["a"]].tolist()
+
+
+def test_a_seed_gives_the_same_permutation_and_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    assert random(7) == random(7)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_moved_counts_units_that_are_elsewhere():
+    assert Permutation({"a": [1, 0, 2]}).moved("a") == 2
+    assert Permutation.identity(SHAPES, RULERS).moved("width") == 0
+
+
+@pytest.mark.parametrize(
+    ("tables", "rulers", "message"),
+    [
+        ({"a": [0, 0, 1]}, None, "does not hold each of 0 … 2 exactly once"),
+        ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 rulers it needs 1"),
+        ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 rulers it needs 2"),
+    ],
+)
+def test_what_is_no_permutation_is_refused(tables, rulers, message):
+    with pytest.raises(PermutationError, match=message):
+        Permutation(tables, rulers)
+
+
+def test_permutations_of_different_networks_do_not_compose():
+    with pytest.raises(PermutationError, match="permute different things"):
+        Permutation({"a": [0, 1]}) @ Permutation({"b": [0, 1]})
+
+
+def test_a_file_gives_back_what_was_saved(tmp_path):
+    random(1).save(tmp_path / "p.json")
+    assert Permutation.load(tmp_path / "p.json") == random(1)
+    assert Permutation.load(tmp_path / "p.json").rulers == RULERS
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", '{"format": "another/1"}', "[1, 2]", '{"format": "rebasin_edu.Permutation/1"}'],
+)
+def test_a_file_that_is_cut_off_or_another_s_says_so(tmp_path, content):
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(
+        PermutationError, match=r"p\.json is not a permutation saved by rebasin_edu"
+    ):
+        Permutation.load(tmp_path / "p.json")
