@@ -10,7 +10,8 @@ rebasin_edu/lab/stored/runs. Saves ``results/reference.md``.
 import statistics
 from pathlib import Path
 
-from rebasin_edu.lab.stored_runs import RunError, load_run
+from rebasin_edu.errors import FileFormatError
+from rebasin_edu.lab.stored_runs import load_run
 
 OUT = Path(__file__).parent / "results" / "reference.md"
 REPAIR = {  # norm → width → parents' test accuracy, accuracy barrier matched only, repaired (points), repaired loss barrier
@@ -38,7 +39,7 @@ def stored(name):
     """The run, or ``None`` where it is not made yet."""
     try:
         return load_run(name)
-    except RunError:
+    except FileFormatError:
         return None
 
 

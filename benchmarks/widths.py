@@ -20,7 +20,8 @@ import torch
 from rows import curve_row, digits
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import RunError, described, load_run, save_run
+from rebasin_edu.errors import FileFormatError
+from rebasin_edu.lab.stored_runs import described, load_run, save_run
 
 SGD = {"optimiser": "sgd", "weight_decay": 5e-4, "schedule": "one-cycle", "precision": "bfloat16"}
 CIFAR = rb.Recipe(
@@ -153,7 +154,7 @@ def merged(name, found):
     """
     try:
         before = load_run(f"{name}-widths")["pairs"]
-    except RunError:
+    except FileFormatError:
         before = []
     family = [recipe.to_dict() for recipe in FAMILIES[name][0]]
     kept = [

@@ -10,12 +10,9 @@ from .lab import (
     MLP,
     VGG11,
     VGG16,
-    DataError,
-    DataNotFound,
     Dataset,
     Ensemble,
     Recipe,
-    RecipeError,
     ResNet20,
     Split,
     load_data,
@@ -47,7 +44,6 @@ from .landscape import (
 )
 from .matching import (
     Matching,
-    NonFiniteWeights,
     activation_matching,
     assign,
     frank_wolfe_matching,
@@ -63,14 +59,7 @@ from .show.plane import draw_plane
 from .show.reliability import draw_reliability
 from .show.spec_graph import draw_spec
 from .show.widgets import explore, frames, live, move_all, png
-from .symmetry import (
-    Permutation,
-    PermutationError,
-    PermutationSpec,
-    SpecMismatch,
-    SpecWarning,
-    TraceError,
-)
+from .symmetry import Permutation, PermutationSpec
 
 __all__ = [
     "MLP",
@@ -78,27 +67,19 @@ __all__ = [
     "VGG16",
     "Barrier",
     "Curve",
-    "DataError",
-    "DataNotFound",
     "Dataset",
     "Diagnosis",
     "Ensemble",
     "Matching",
     "MergeReport",
-    "NonFiniteWeights",
     "Permutation",
-    "PermutationError",
     "PermutationSpec",
     "Plane",
     "Recipe",
-    "RecipeError",
     "Repair",
     "ResNet20",
     "Score",
-    "SpecMismatch",
-    "SpecWarning",
     "Split",
-    "TraceError",
     "activation_matching",
     "assign",
     "closed_form",

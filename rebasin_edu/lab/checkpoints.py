@@ -14,9 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written or read, or belongs to something else."""
+from ..errors import FileFormatError
 
 
 def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
@@ -24,7 +22,7 @@ def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
     nothing changes.
 
     Raises:
-        CheckpointError: the disk is full or the folder cannot be written to; what was at ``path``
+        FileFormatError: the disk is full or the folder cannot be written to; what was at ``path``
             is still there.
     """
     path = Path(path)
@@ -38,7 +36,7 @@ def atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
         os.replace(part, path)
     except OSError as error:
         kept = "the old file there is untouched" if path.exists() else "nothing was written"
-        raise CheckpointError(
+        raise FileFormatError(
             f"{path} cannot be written ({error.strerror or error}); {kept}"
         ) from error
     finally:
@@ -57,7 +55,7 @@ def load_json(path: str | os.PathLike) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{path} cannot be read as JSON ({error}): is it truncated?"
         ) from error
 
@@ -86,7 +84,7 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
     """Read what ``save_tensors`` wrote.
 
     Raises:
-        CheckpointError: it is not there, truncated, or another program's.
+        FileFormatError: it is not there, truncated, or another program's.
     """
     from safetensors import safe_open
 
@@ -95,13 +93,13 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
             about = json.loads((held.metadata() or {})["about"])
             return {name: held.get_tensor(name) for name in held.keys()}, about  # noqa: SIM118
     except KeyError as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{path} is a safetensors file, but not one of ours: it does not say what it is"
         ) from error
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist") from error
+        raise FileFormatError(f"{path} does not exist") from error
     except Exception as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{path} is not a whole safetensors file ({error}): truncated or foreign?"
         ) from error
 

@@ -13,13 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-
-class DataError(ValueError):
-    """A data set is there but is not what it should be."""
-
-
-class DataNotFound(DataError, FileNotFoundError):
-    """A data set is nowhere to be found, and no dependency ships a small one in its place."""
+from ..errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +79,13 @@ def cache_dir() -> Path:
 
 
 def find(name: str, data_dir: str | os.PathLike | None, download: bool) -> Found:
-    """Find ``name`` in the order that ``load_data`` documents, or raise ``DataNotFound``."""
+    """Find ``name`` in the order that ``load_data`` documents, or raise ``DataError``."""
     if name in _EMBEDDED_ONLY:
         return _EMBEDDED_ONLY[name]()
     given = data_dir or os.environ.get("REBASIN_EDU_DATA")
     if given and not Path(given).expanduser().is_dir():
         which = "data_dir" if data_dir else "$REBASIN_EDU_DATA"
-        raise DataNotFound(f"{which} names the folder {given}, which does not exist")
+        raise DataError(f"{which} names the folder {given}, which does not exist")
     for folder in ([Path(given).expanduser()] if given else []) + [cache_dir() / "data"]:
         found = _in_folder(name, folder)
         if found is not None:
@@ -104,7 +98,7 @@ def find(name: str, data_dir: str | os.PathLike | None, download: bool) -> Found
             return found
     if name in _EMBEDDED:
         return _EMBEDDED[name]()
-    raise DataNotFound(_ways_out(name, given, download))
+    raise DataError(_ways_out(name, given, download))
 
 
 def _ways_out(name: str, given: str | os.PathLike | None, download: bool) -> str:

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import DataError
 from . import dataset_files as sources
-from .dataset_files import DataError, DataNotFound
 
 
 class Split(NamedTuple):
@@ -202,7 +202,7 @@ def load_data(
         say: told in one line what was taken; ``None`` for silence.
 
     Raises:
-        DataNotFound: it is nowhere; the message names the ways to get it.
+        DataError: it is nowhere; the message names the ways to get it.
         DataError: a file is there and is truncated or of another kind.
     """
     if download is None:
@@ -257,4 +257,4 @@ def _reduce(images: Tensor, size: int) -> Tensor:
     return torch.cat(parts)
 
 
-__all__ = ["DataError", "DataNotFound", "Dataset", "Split", "load_data"]
+__all__ = ["DataError", "Dataset", "Split", "load_data"]

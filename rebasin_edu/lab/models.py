@@ -18,16 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import RebasinError
+
 NORMS = ("layer", "batch", None)
 # Channels of VGG's convolutions in units of 64 · width; a pool ends each stage.
 VGG_STAGES = {
     11: ((1,), (2,), (4, 4), (8, 8), (8, 8)),
     16: ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8)),
 }
-
-
-class ModelError(ValueError):
-    """A network was asked for that cannot be built."""
 
 
 class LayerNorm2d(nn.Module):
@@ -121,7 +119,7 @@ class VGG(nn.Sequential):
     ) -> None:
         _check_norm(norm)
         if depth not in VGG_STAGES:
-            raise ModelError(f"VGG of depth {depth} is not known; there are {sorted(VGG_STAGES)}")
+            raise RebasinError(f"VGG of depth {depth} is not known; there are {sorted(VGG_STAGES)}")
         base, layers, count = _units(64, width), OrderedDict(), 0
         with _generator(seed):
             for stage, factors in enumerate(VGG_STAGES[depth], start=1):
@@ -246,7 +244,7 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         if not members:
-            raise ModelError("an ensemble needs at least one network")
+            raise RebasinError("an ensemble needs at least one network")
         self.members = nn.ModuleList(members)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -256,7 +254,7 @@ class Ensemble(nn.Module):
 def _units(base: int, width: float) -> int:
     units = round(base * width)
     if units < 1 or abs(units - base * width) > 1e-6:
-        raise ModelError(
+        raise RebasinError(
             f"width {width} makes {base * width:g} channels of {base}: choose one that gives whole numbers"
         )
     return units
@@ -270,7 +268,7 @@ def _norm2d(norm: str | None, channels: int) -> nn.Module:
 
 def _check_norm(norm: str | None) -> None:
     if norm not in NORMS:
-        raise ModelError(f"norm={norm!r} is not known; choose 'layer', 'batch' or None")
+        raise RebasinError(f"norm={norm!r} is not known; choose 'layer', 'batch' or None")
 
 
 def _initialise(model: nn.Module, gain: float) -> None:

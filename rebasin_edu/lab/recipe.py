@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import RebasinError
 from .augmentation import AUGMENTATIONS
 from .datasets import Dataset, load_data
 from .models import MLP, NORMS, VGG11, VGG16, ResNet20
@@ -21,10 +22,6 @@ from .training import SCHEDULES, SETTINGS
 
 MODELS = ("mlp", "vgg11", "vgg16", "resnet20")
 MLP_UNITS = 512
-
-
-class RecipeError(ValueError):
-    """A recipe has a field or a value that is not known."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +75,19 @@ class Recipe:
         ):
             if getattr(self, name) not in known:
                 choices = ", ".join(map(repr, known))
-                raise RecipeError(
+                raise RebasinError(
                     f"{name}={getattr(self, name)!r} is not known in a recipe; choose one of {choices}"
                 )
         if self.width is None:
             object.__setattr__(self, "width", MLP_UNITS if self.model == "mlp" else 1)
         for name in ("width", "lr"):
             if not isinstance(getattr(self, name), (int, float)) or not getattr(self, name) > 0:
-                raise RecipeError(
+                raise RebasinError(
                     f"{name}={getattr(self, name)!r} in a recipe must be a number above 0"
                 )
         for name in ("depth", "batch_size", "epochs"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise RecipeError(
+                raise RebasinError(
                     f"{name}={getattr(self, name)!r} in a recipe must be a whole number, at least 1"
                 )
         if self.width == int(self.width):  # 512 and 512.0 are one recipe
@@ -102,7 +99,7 @@ class Recipe:
         known = [field.name for field in fields(cls)]
         for name in held:
             if name not in known:
-                raise RecipeError(
+                raise RebasinError(
                     f"a recipe has no field {name!r}; its fields are {', '.join(known)}"
                 )
         return cls(**held)
@@ -117,12 +114,14 @@ class Recipe:
             import tomllib
 
             return cls.from_dict(tomllib.loads(text))
-        except RecipeError:
+        except RebasinError:
             raise
         except ImportError as error:
-            raise RecipeError("reading TOML needs Python 3.11; write the recipe as JSON") from error
+            raise RebasinError(
+                "reading TOML needs Python 3.11; write the recipe as JSON"
+            ) from error
         except ValueError as error:
-            raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+            raise RebasinError(f"{path} cannot be read as a recipe: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Give back all fields, as JSON can hold them."""
@@ -178,7 +177,7 @@ class Recipe:
         channels, height, width, classes = _shape(self, dataset)
         if self.model == "mlp":
             if self.width != int(self.width):
-                raise RecipeError(
+                raise RebasinError(
                     f"width={self.width:g}: an MLP has a whole number of hidden units"
                 )
             hidden = (int(self.width),) * self.depth
@@ -213,7 +212,7 @@ def _shape(recipe: Recipe, dataset: Dataset | None) -> tuple[int, int, int, int]
     if dataset is not None:
         return (*dataset.shape, len(dataset.classes))
     if recipe.dataset not in _SHAPES:
-        raise RecipeError(
+        raise RebasinError(
             f"the image shape of {recipe.dataset!r} is not known beforehand: give the data set to build()"
         )
     channels, side, classes = _SHAPES[recipe.dataset]

@@ -26,6 +26,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from pathlib import Path
 from typing import Any
 
+from ..errors import SweepError
 from . import checkpoints
 from .dataset_files import cache_dir
 from .recipe import Recipe
@@ -35,23 +36,6 @@ Work = Callable[[Recipe], dict[str, Any]]
 
 class WorkerDied(BrokenExecutor):
     """The process of one recipe ended without a result: killed, or out of memory."""
-
-
-class SweepError(RuntimeError):
-    """Some recipes of a sweep have no result; ``results`` holds the others, ``failures`` what went
-    wrong.
-    """
-
-    def __init__(
-        self, results: list[dict[str, Any] | None], failures: dict[str, BaseException]
-    ) -> None:
-        said = "\n".join(
-            f"  {name}: {type(error).__name__}: {error}" for name, error in failures.items()
-        )
-        super().__init__(
-            f"{len(failures)} of {len(results)} recipes have no result (start the sweep again for them):\n{said}"
-        )
-        self.results, self.failures = results, failures
 
 
 def sweep(

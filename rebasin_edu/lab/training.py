@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import FileFormatError, RebasinError
 from . import checkpoints
 from .augmentation import AUGMENTATIONS
-from .checkpoints import CheckpointError
 from .datasets import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle")
@@ -26,10 +26,6 @@ SETTINGS = (
     "epochs", "batch_size", "optimiser", "lr", "momentum", "weight_decay", "schedule", "warmup", "augment",
     "precision", "seed",
 )  # fmt: skip
-
-
-class TrainingError(RuntimeError):
-    """Training cannot start or go on."""
 
 
 class Training(NamedTuple):
@@ -83,9 +79,9 @@ def train(
         The trained copy in eval mode and its history.
 
     Raises:
-        TrainingError: a setting is unknown, the loss is no longer finite, or the device's memory is
+        RebasinError: a setting is unknown, the loss is no longer finite, or the device's memory is
             too small.
-        CheckpointError: the checkpoint belongs to another run, is damaged, or cannot be written.
+        FileFormatError: the checkpoint belongs to another run, is damaged, or cannot be written.
     """
     given = (
         epochs,
@@ -209,13 +205,13 @@ def _epoch(
             right += (logits.detach().argmax(1) == targets).sum()
             bar.step(len(targets), loss_sum, right)
     except torch.OutOfMemoryError as error:
-        raise TrainingError(
+        raise RebasinError(
             f"{device} has no room for batches of {size}: try batch_size={max(1, size // 2)}, or a smaller width"
         ) from error
     mean = loss_sum.item() / n
     if not math.isfinite(mean):
         rate = settings["lr"]
-        raise TrainingError(
+        raise RebasinError(
             f"the loss is {mean} in epoch {epoch}: lr={rate:g} is too high (the last checkpoint is kept)"
         )
     return {"train_loss": mean, "train_accuracy": right.item() / n}
@@ -243,13 +239,13 @@ def _check(settings: dict[str, Any], dataset: Dataset) -> None:
         ("precision", ("auto", "float32", "bfloat16")),
     ):
         if settings[name] not in known:
-            raise TrainingError(
+            raise RebasinError(
                 f"{name}={settings[name]!r} is not known; choose one of {', '.join(map(repr, known))}"
             )
     if settings["epochs"] < 1 or settings["batch_size"] < 1 or not settings["lr"] > 0:
-        raise TrainingError("epochs and batch_size must be at least 1, and lr above 0")
+        raise RebasinError("epochs and batch_size must be at least 1, and lr above 0")
     if len(dataset.train_targets) % settings["batch_size"] == 1:
-        raise TrainingError(
+        raise RebasinError(
             f"batch_size={settings['batch_size']} leaves a last batch of one image; choose another"
         )
 
@@ -276,7 +272,7 @@ def _resume(
         said = "; ".join(
             f"{k} is {_short(held.get(k))} there, {_short(belongs.get(k))} here" for k in wrong
         )
-        raise CheckpointError(
+        raise FileFormatError(
             f"{path} belongs to another run: {said}. Remove it, or give another file"
         )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}}
@@ -295,7 +291,7 @@ def _short(value: Any) -> str:
 
 def _reach(history: list[dict], epochs: int, checkpoint: str | os.PathLike | None) -> None:
     if len(history) - 1 > epochs:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{checkpoint} already has {len(history) - 1} epochs, more than the {epochs} asked for"
         )
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import FileFormatError
 from . import checkpoints
-from .checkpoints import CheckpointError
 from .dataset_files import cache_dir
 from .datasets import Dataset
 from .quantization import pack, unpack
@@ -68,8 +68,8 @@ def load_or_train(
             one named.
 
     Raises:
-        DataNotFound: it has to be trained, and its data is not here.
-        CheckpointError: a file in the cache is damaged.
+        DataError: it has to be trained, and its data is not here.
+        FileFormatError: a file in the cache is damaged.
     """
     say = say or (lambda _: None)
     every_epoch = every_epoch or epoch is not None
@@ -112,7 +112,7 @@ def network(
     wrong = sorted(k for k in {*wanted, *tensors} if k not in wanted or k not in tensors)
     wrong += [k for k in wanted if k in tensors and wanted[k].shape != tensors[k].shape]
     if wrong:
-        raise CheckpointError(
+        raise FileFormatError(
             f"the file of {recipe.id} holds another network: {', '.join(wrong[:4])} do not fit"
         )
     model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
@@ -124,11 +124,11 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     every epoch.
 
     Raises:
-        CheckpointError: there is no such network here.
+        FileFormatError: there is no such network here.
     """
     found = _find(recipe, None)
     if found is None:
-        raise CheckpointError(f"{recipe.id} is neither stored nor cached; load_or_train makes it")
+        raise FileFormatError(f"{recipe.id} is neither stored nor cached; load_or_train makes it")
     return checkpoints.load_tensors(found[0])[1]
 
 
@@ -221,7 +221,7 @@ def _train_locked(
             lock.release()
             return
     except OSError as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"the cache {_cache()} cannot be written to ({error.strerror or error}): set REBASIN_EDU_CACHE to a folder of yours"
         ) from error
     try:

@@ -1,33 +1,23 @@
 """What lies between networks: paths, planes, barriers, repair and diagnosis."""
 
-from .batches import BadTargets, DataProblem
-from .curve import Barrier, Curve, CurveError, linear_path
+from .curve import Barrier, Curve, linear_path
 from .diagnosis import Diagnosis, closed_form, diagnose
 from .evaluate import evaluate
-from .interpolation import IncompatibleWeights, lerp, mean, slerp
-from .merge import MergeError, MergeReport, merge
+from .interpolation import lerp, mean, slerp
+from .merge import MergeReport, merge
 from .metrics import Reliability, Score
-from .plane import Plane, PlaneError, loss_plane
-from .repair import NothingToRepair, Repair, reestimate_batchnorm, repair
+from .plane import Plane, loss_plane
+from .repair import Repair, reestimate_batchnorm, repair
 from .repaired_path import repaired_path
-from .results import ResultsError
 
 __all__ = [
-    "BadTargets",
     "Barrier",
     "Curve",
-    "CurveError",
-    "DataProblem",
     "Diagnosis",
-    "IncompatibleWeights",
-    "MergeError",
     "MergeReport",
-    "NothingToRepair",
     "Plane",
-    "PlaneError",
     "Reliability",
     "Repair",
-    "ResultsError",
     "Score",
     "closed_form",
     "diagnose",

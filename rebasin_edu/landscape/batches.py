@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import DataError
+
 Data = tuple[Tensor, Tensor] | Iterable
 Batch = tuple[object, Tensor]
-
-
-class DataProblem(ValueError):
-    """The data are empty, used up, or not pairs of inputs and targets."""
-
-
-class BadTargets(DataProblem):
-    """The targets are not classes that the network has."""
 
 
 def batches(
@@ -40,18 +34,18 @@ def batches(
         samples: stop after this many examples.
 
     Raises:
-        DataProblem: there is nothing in it, or it holds something else than pairs.
+        DataError: there is nothing in it, or it holds something else than pairs.
     """
     if batch_size < 1:
-        raise DataProblem(f"batch_size={batch_size}: at least one example at a time")
+        raise DataError(f"batch_size={batch_size}: at least one example at a time")
     if samples is not None and samples < 1:
-        raise DataProblem(f"samples={samples}: at least one example is needed")
+        raise DataError(f"samples={samples}: at least one example is needed")
     empty = True
     for inputs, targets in _joined(_raw(data, batch_size, samples), batch_size):
         empty = False
         yield _moved(inputs, device, dtype), targets.to(device, non_blocking=True)
     if empty:
-        raise DataProblem(
+        raise DataError(
             "the data hold no examples: an empty set, an empty loader, or a generator that was used up by an earlier call"
         )
 
@@ -91,7 +85,7 @@ def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
     if _is_pair(data):
         inputs, targets = data
         if targets.ndim == 0 or len(inputs) != len(targets):
-            raise DataProblem(
+            raise DataError(
                 f"there are {len(inputs)} inputs and targets of shape {tuple(targets.shape)}"
             )
         total = len(inputs) if samples is None else min(samples, len(inputs))
@@ -104,13 +98,13 @@ def _raw(data: Data, batch_size: int, samples: int | None) -> Iterator[Batch]:
     left = samples
     for batch in data:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            raise DataProblem(
+            raise DataError(
                 f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}"
             )
         inputs, targets = batch
         targets = torch.as_tensor(targets)
         if targets.ndim == 0 or count(inputs) != len(targets):
-            raise DataProblem(
+            raise DataError(
                 f"a batch holds {count(inputs)} inputs and targets of shape {tuple(targets.shape)}"
             )
         if left is not None and len(targets) > left:

@@ -55,8 +55,8 @@ def scores(
         A score for each combination.
 
     Raises:
-        DataProblem: no data, or no pairs.
-        BadTargets: the targets are not classes that the model has.
+        DataError: no data, or no pairs.
+        DataError: the targets are not classes that the model has.
     """
     device, dtype = home(states[0])
     straight_coefficients = coefficients if straight_coefficients is None else straight_coefficients

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from ..errors import RebasinError
 from ..symmetry import Weights
 from . import results
 from .batches import Data
@@ -22,10 +23,6 @@ from .running import state_for
 
 FORM, VERSION = "rebasin_edu.Curve", 1
 UPGRADES: dict = {}  # old version → what makes the next one of its content
-
-
-class CurveError(ValueError):
-    """A curve does not have what was asked of it."""
 
 
 class Barrier(NamedTuple):
@@ -68,7 +65,7 @@ class Curve:
     def __post_init__(self):
         for name in ("loss", "accuracy", "ece"):
             if len(getattr(self, name)) != len(self.alphas):
-                raise CurveError(
+                raise RebasinError(
                     f"there are {len(self.alphas)} alphas and {len(getattr(self, name))} values of {name}"
                 )
 
@@ -84,7 +81,7 @@ class Curve:
         for k, known in enumerate(self.alphas):
             if abs(known - alpha) < 1e-9:
                 return k
-        raise CurveError(f"this curve was not measured at alpha = {alpha:g}; it has {len(self)} alphas from "
+        raise RebasinError(f"this curve was not measured at alpha = {alpha:g}; it has {len(self)} alphas from "
                          f"{min(self.alphas, default=0):g} to {max(self.alphas, default=0):g}")  # fmt: skip
 
     @property
@@ -149,7 +146,7 @@ class Curve:
         """Read what ``save`` wrote.
 
         Raises:
-            ResultsError: the file is cut off, holds something else, or is of a version that cannot
+            FileFormatError: the file is cut off, holds something else, or is of a version that cannot
                 be read.
         """
         return cls.from_dict(results.read(path, FORM, VERSION, UPGRADES), path)
@@ -167,7 +164,7 @@ class Curve:
             )
             return cls(**listed, reliability=bins, **content)
         except (KeyError, TypeError) as error:
-            raise results.ResultsError(f"{path} is not a whole curve: {error}") from error
+            raise results.FileFormatError(f"{path} is not a whole curve: {error}") from error
 
 
 def linear_path(
@@ -204,11 +201,11 @@ def linear_path(
         share: let layers that act on the data serve all alphas.
 
     Raises:
-        IncompatibleWeights: A and B do not fit each other or the model, or hold values that are not
+        WeightsError: A and B do not fit each other or the model, or hold values that are not
             finite.
-        DataProblem: no data, no pairs, or (``BadTargets``) targets that are not classes of the
+        DataError: no data, no pairs, or (``DataError``) targets that are not classes of the
             model.
-        CurveError: an alpha is not a finite number, or the path has an unknown name.
+        RebasinError: an alpha is not a finite number, or the path has an unknown name.
     """
     alphas = evenly(alphas)
     states = compatible(
@@ -217,7 +214,7 @@ def linear_path(
     line = [(1 - alpha, alpha) for alpha in alphas]
     buffers = frozenset(name for name, _ in model.named_buffers())
     if path not in ("lerp", "slerp"):
-        raise CurveError(f"path={path!r} is not known; choose 'lerp' or 'slerp'")
+        raise RebasinError(f"path={path!r} is not known; choose 'lerp' or 'slerp'")
     found = scores(
         model,
         states,
@@ -247,9 +244,9 @@ def evenly(alphas: int | Sequence[float]) -> tuple[float, ...]:
     """That many alphas evenly from 0 to 1, or the given ones, checked."""
     if isinstance(alphas, int):
         if alphas < 2:
-            raise CurveError(f"alphas={alphas}: a path needs at least its two ends")
+            raise RebasinError(f"alphas={alphas}: a path needs at least its two ends")
         return tuple(k / (alphas - 1) for k in range(alphas))
     alphas = tuple(float(alpha) for alpha in alphas)
     if not alphas or not all(map(math.isfinite, alphas)):
-        raise CurveError(f"alphas={alphas}: at least one finite number is needed")
+        raise RebasinError(f"alphas={alphas}: at least one finite number is needed")
     return alphas

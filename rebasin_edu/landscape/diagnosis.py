@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import RebasinWarning
 from ..symmetry import Permutation, PermutationSpec, Weights
 from .batches import Batch, Data, batches
 from .evaluate import evaluate
 from .interpolation import State, compatible, lerp
 from .metrics import Score
-from .repair import NothingToRepair, reestimate_batchnorm
+from .repair import reestimate_batchnorm
 from .running import call, evaluating, home, state_for, untied
 from .unit_statistics import BATCHNORM, Point, Statistics, find_points, measure
 
@@ -204,7 +205,7 @@ def diagnose(
         samples: how many examples are looked at.
 
     Raises:
-        DataProblem: no data. IncompatibleWeights, SpecMismatch: the networks do not fit each other,
+        DataError: no data. WeightsError, SpecError: the networks do not fit each other,
             the model or the spec.
     """
     a, original = compatible(
@@ -265,7 +266,7 @@ def _layer(
 
 def _quietly(model: nn.Module, merged: State, held: list[Batch], samples: int) -> State:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NothingToRepair)
+        warnings.simplefilter("ignore", RebasinWarning)
         return reestimate_batchnorm(model, merged, held, samples=samples)
 
 

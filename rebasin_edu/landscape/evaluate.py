@@ -33,8 +33,8 @@ def evaluate(
         The mean softmax cross-entropy, the accuracy (0 to 1) and the expected calibration error.
 
     Raises:
-        IncompatibleWeights: the weights do not fit the model.
-        DataProblem: there are no data, or they are no pairs; ``BadTargets`` when the targets are
+        WeightsError: the weights do not fit the model.
+        DataError: there are no data, or they are no pairs; ``DataError`` when the targets are
             not classes of the model.
     """
     return scores(

@@ -8,13 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import WeightsError
 from ..symmetry import Weights, as_state
 
 State = dict[str, Tensor]
-
-
-class IncompatibleWeights(ValueError):
-    """Two state dicts do not belong to one architecture, or hold values no network can have."""
 
 
 def lerp(a: Weights, b: Weights, alpha: float) -> State:
@@ -32,7 +29,7 @@ def lerp(a: Weights, b: Weights, alpha: float) -> State:
         A new state dict on the device and in the dtype of ``a``.
 
     Raises:
-        IncompatibleWeights: names or shapes differ.
+        WeightsError: names or shapes differ.
     """
     return combine(compatible(a, b), (1 - alpha, alpha))
 
@@ -71,10 +68,10 @@ def mean(weights: Sequence[Weights]) -> State:
     """The mean of any number of networks, entry by entry.
 
     Raises:
-        IncompatibleWeights: there are none, or names or shapes differ.
+        WeightsError: there are none, or names or shapes differ.
     """
     if not weights:
-        raise IncompatibleWeights("the mean of no networks was asked for")
+        raise WeightsError("the mean of no networks was asked for")
     return combine(compatible(*weights), [1 / len(weights)] * len(weights))
 
 
@@ -144,7 +141,7 @@ def compatible(*weights: Weights) -> list[State]:
     """The state dicts of several networks, once it is sure that they are of one architecture.
 
     Raises:
-        IncompatibleWeights: a name is missing, a shape or a kind of number differs, or a value is
+        WeightsError: a name is missing, a shape or a kind of number differs, or a value is
             not finite.
     """
     states = [
@@ -158,22 +155,22 @@ def compatible(*weights: Weights) -> list[State]:
             has, lacks = (
                 ("the first network", which) if name in first else (which, "the first network")
             )
-            raise IncompatibleWeights(
+            raise WeightsError(
                 f"{has} has {name!r} and {lacks} has not ({len(lacking)} such names)"
             )
         for name, x in state.items():
             if x.shape != first[name].shape:
-                raise IncompatibleWeights(
+                raise WeightsError(
                     f"{name} is {tuple(first[name].shape)} in the first network and {tuple(x.shape)} in {which}: "
                     "do the widths differ?"
                 )
             if x.is_floating_point() != first[name].is_floating_point():
-                raise IncompatibleWeights(
+                raise WeightsError(
                     f"{name} is {first[name].dtype} in the first network and {x.dtype} in {which}"
                 )
             if x.is_floating_point() and not bool(torch.isfinite(x).all()):
                 bad = int((~torch.isfinite(x)).sum())
-                raise IncompatibleWeights(
+                raise WeightsError(
                     f"{name} of {which} holds {bad} of {x.numel()} values that are not finite"
                 )
     return states

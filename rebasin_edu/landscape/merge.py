@@ -10,22 +10,19 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from ..errors import RebasinWarning
 from ..symmetry import PermutationSpec, Weights
 from .batches import Data, batches
 from .evaluate import evaluate
 from .interpolation import State, compatible, lerp
 from .metrics import Score
-from .repair import NothingToRepair, reestimate_batchnorm
+from .repair import reestimate_batchnorm
 from .repair import repair as repaired_by
 from .running import home, state_for
 from .unit_statistics import BATCHNORM
 
 METHODS = ("weights", "activations", "none")
 REPAIRS = ("auto", "batchnorm", "repair", "none")
-
-
-class MergeError(ValueError):
-    """A merge was asked for that cannot be done as asked."""
 
 
 @dataclass
@@ -104,15 +101,15 @@ def merge(
         A state dict, and a report with the scores before and after each step.
 
     Raises:
-        MergeError: an unknown method or repair, or one that needs data without them.
+        ValueError: an unknown method or repair, or one that needs data without them.
     """
     for value, known, what in ((method, METHODS, "method"), (repair, REPAIRS, "repair")):
         if value not in known:
-            raise MergeError(
+            raise ValueError(
                 f"{what}={value!r} is not known; choose one of {', '.join(map(repr, known))}"
             )
     if data is None and (method == "activations" or repair in ("batchnorm", "repair")):
-        raise MergeError(
+        raise ValueError(
             f"method={method!r}, repair={repair!r} needs data: pairs of inputs and targets the networks were trained on"
         )
     a, b = compatible(
@@ -196,7 +193,7 @@ def _repaired(
     report: MergeReport,
 ) -> dict[str, Tensor] | None:
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NothingToRepair)
+        warnings.simplefilter("always", RebasinWarning)
         if name == "batchnorm":
             state = reestimate_batchnorm(model, made, held, samples=None)
         else:
@@ -205,5 +202,5 @@ def _repaired(
             report.notes += notes
     report.notes += [str(warning.message) for warning in caught]
     return (
-        None if any(issubclass(warning.category, NothingToRepair) for warning in caught) else state
+        None if any(issubclass(warning.category, RebasinWarning) for warning in caught) else state
     )

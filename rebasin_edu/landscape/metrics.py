@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .batches import BadTargets
+from ..errors import DataError
 
 BINS = 15
 
@@ -124,19 +124,19 @@ class Tally:
 
 
 def check_targets(logits: Tensor, targets: Tensor) -> None:
-    """Raise ``BadTargets`` unless ``targets`` are classes of ``logits`` ``(…, classes)``, one for
+    """Raise ``DataError`` unless ``targets`` are classes of ``logits`` ``(…, classes)``, one for
     each prediction.
     """
     if logits.ndim < 2 or logits.shape[:-1] != targets.shape:
-        raise BadTargets(
+        raise DataError(
             f"the network gives {tuple(logits.shape)} and the targets are {tuple(targets.shape)}: "
             "one class for each prediction is needed (the last axis of the output holds the classes)"
         )
     if targets.is_floating_point() or targets.dtype == torch.bool:
-        raise BadTargets(f"the targets are {targets.dtype}; classes are whole numbers")
+        raise DataError(f"the targets are {targets.dtype}; classes are whole numbers")
     low, high = targets.aminmax()
     if low < 0 or high >= logits.shape[-1]:
         classes = logits.shape[-1]
-        raise BadTargets(
+        raise DataError(
             f"the targets go from {int(low)} to {int(high)}, the network has {classes} classes (0 … {classes - 1})"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..errors import RebasinError
 from ..symmetry import Weights
 from . import results
 from .batches import Data
@@ -20,10 +21,6 @@ from .running import state_for
 
 FORM, VERSION = "rebasin_edu.Plane", 1
 UPGRADES: dict = {}  # old version → what makes the next one of its content
-
-
-class PlaneError(ValueError):
-    """Three networks span no plane, or a stored plane is another one."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Plane:
         """Read what ``save`` wrote, complete or not.
 
         Raises:
-            ResultsError: the file is cut off, holds something else, or is of a version that cannot
+            FileFormatError: the file is cut off, holds something else, or is of a version that cannot
                 be read.
         """
         content = results.read(path, FORM, VERSION, UPGRADES)
@@ -74,7 +71,7 @@ class Plane:
             content["points"] = {name: tuple(point) for name, point in content["points"].items()}
             return cls(**content)
         except (KeyError, TypeError) as error:
-            raise results.ResultsError(f"{path} is not a whole plane: {error}") from error
+            raise results.FileFormatError(f"{path} is not a whole plane: {error}") from error
 
 
 def loss_plane(
@@ -109,8 +106,8 @@ def loss_plane(
         progress: show a bar over the rows.
 
     Raises:
-        PlaneError: the three lie on one line, or ``path`` holds another plane.
-        IncompatibleWeights, DataProblem: as for ``linear_path``.
+        RebasinError: the three lie on one line, or ``path`` holds another plane.
+        WeightsError, DataError: as for ``linear_path``.
 
     Ref: Git Re-Basin, figure 1.
     """
@@ -123,7 +120,7 @@ def loss_plane(
         for left, right in ((u, u), (u, v), (v, v))
     )
     if uu == 0 or vv - uv**2 / uu <= 1e-10 * max(uu, vv):
-        raise PlaneError(
+        raise RebasinError(
             "these three networks lie on one line (or two of them are the same): they span no plane"
         )
     along, height = uv / uu, math.sqrt(vv / uu - (uv / uu) ** 2)
@@ -162,7 +159,7 @@ def _coefficients(x: float, y: float, along: float, height: float) -> tuple[floa
 
 def _axis(values: Sequence[float], margin: float, count: int) -> tuple[float, ...]:
     if count < 2:
-        raise PlaneError(f"a grid needs at least 2 points along each axis, not {count}")
+        raise RebasinError(f"a grid needs at least 2 points along each axis, not {count}")
     return tuple(
         torch.linspace(
             min(values) - margin, max(values) + margin, count, dtype=torch.float64
@@ -190,7 +187,7 @@ def _resumed(plane: Plane, path: str | os.PathLike | None) -> Plane:
         and math.isclose(blank.distance, plane.distance, rel_tol=1e-6)
         and blank.data == plane.data
     ):
-        raise PlaneError(
+        raise RebasinError(
             f"{path} holds another plane (other networks, grid or data): choose another file, or delete it"
         )
     return stored

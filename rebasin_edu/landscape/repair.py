@@ -12,15 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import DataError, RebasinWarning
 from ..symmetry import Weights
-from .batches import Batch, Data, DataProblem, batches
+from .batches import Batch, Data, batches
 from .interpolation import State, compatible, lerp
 from .running import call, evaluating, home, replaced, state_for, untied
 from .unit_statistics import BATCHNORM, Moments, Point, Statistics, find_points, measure
-
-
-class NothingToRepair(UserWarning):
-    """A network has no layer of the kind that was to be repaired; it was left as it is."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +97,10 @@ def reestimate_batchnorm(
 
     Returns:
         A new state dict. Without BatchNorm (or with one that keeps no statistics) a copy, with a
-        ``NothingToRepair`` warning.
+        ``RebasinWarning`` warning.
 
     Raises:
-        DataProblem: no data, or a single value per channel, which has no variance.
+        DataError: no data, or a single value per channel, which has no variance.
 
     Ref: Git Re-Basin, appendix A.4; REPAIR, section 3.
     """
@@ -116,7 +113,7 @@ def reestimate_batchnorm(
     if not norms:
         warnings.warn(
             "this model has no BatchNorm layer with running statistics: nothing was re-estimated",
-            NothingToRepair,
+            RebasinWarning,
             stacklevel=3,
         )
         return state
@@ -156,7 +153,7 @@ def reestimate_batchnorm(
         if not seen.count:
             continue
         if seen.count < 2:
-            raise DataProblem(
+            raise DataError(
                 f"{name} saw a single value per channel, which has no variance: give more examples"
             )
         state[f"{name}.running_mean"].copy_(seen.mean[0])
@@ -199,7 +196,7 @@ def repair(
         The repaired state dict with the measured statistics of each layer.
 
     Raises:
-        DataProblem: no data. IncompatibleWeights: the three do not fit each other or the model.
+        DataError: no data. WeightsError: the three do not fit each other or the model.
 
     Ref: Jordan et al., REPAIR (ICLR 2023), section 3.
     """
@@ -229,7 +226,7 @@ def repair(
     if not points:
         warnings.warn(
             "this model has no hidden layer that could take up a repair: nothing was done",
-            NothingToRepair,
+            RebasinWarning,
             stacklevel=3,
         )
     before = measure(model, [a, b, merged], points, held)

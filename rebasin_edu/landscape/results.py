@@ -8,9 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-
-class ResultsError(ValueError):
-    """A file does not hold the result that was asked for, or not in a form this version reads."""
+from ..errors import FileFormatError
 
 
 def write(path: str | os.PathLike, form: str, version: int, content: Mapping) -> None:
@@ -36,24 +34,26 @@ def read(
     the next of it).
 
     Raises:
-        ResultsError: the file is cut off, holds something else, or is of a version that cannot be
+        FileFormatError: the file is cut off, holds something else, or is of a version that cannot be
             read; says which.
     """
     try:
         content = json.loads(Path(path).read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path} is not a results file, or it was cut off: {error}") from error
+        raise FileFormatError(
+            f"{path} is not a results file, or it was cut off: {error}"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != form:
         found = content.get("format") if isinstance(content, dict) else None
-        raise ResultsError(f"{path} should hold a {form}, it holds {found or 'something else'}")
+        raise FileFormatError(f"{path} should hold a {form}, it holds {found or 'something else'}")
     found = content.get("version", 0)
     if not isinstance(found, int) or found > version:
-        raise ResultsError(
+        raise FileFormatError(
             f"{path} is of version {found}, this package reads up to {version}: update rebasin_edu"
         )
     while found < version:
         if found not in upgrades:
-            raise ResultsError(
+            raise FileFormatError(
                 f"{path} is of version {found}, which this package no longer reads: compute it again"
             )
         content, found = upgrades[found](content), found + 1

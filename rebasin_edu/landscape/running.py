@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..errors import WeightsError
 from ..symmetry import Weights, as_state
 from .batches import arguments
-from .interpolation import IncompatibleWeights, State
+from .interpolation import State
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def state_for(model: nn.Module, weights: Weights | None, *, of: str = "weights")
     fits the model.
 
     Raises:
-        IncompatibleWeights: a tensor is missing, unknown to the model, or of another shape.
+        WeightsError: a tensor is missing, unknown to the model, or of another shape.
     """
     own = {name: x for name, x in as_state(model).items() if isinstance(x, Tensor)}
     if weights is None:
@@ -68,10 +69,10 @@ def state_for(model: nn.Module, weights: Weights | None, *, of: str = "weights")
     state = {name: x for name, x in as_state(weights).items() if isinstance(x, Tensor)}
     for name in own.keys() ^ state.keys():
         text = "the model does not know" if name in state else "the model has and they lack"
-        raise IncompatibleWeights(f"the {of} are of another architecture: {text} {name!r}")
+        raise WeightsError(f"the {of} are of another architecture: {text} {name!r}")
     for name, x in state.items():
         if x.shape != own[name].shape:
-            raise IncompatibleWeights(
+            raise WeightsError(
                 f"{name} of the {of} is {tuple(x.shape)}, the model's is {tuple(own[name].shape)}"
             )
     return state

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import DataError, MatchingInterrupted, RebasinWarning
 from ..symmetry import Permutation, PermutationSpec, Weights, as_state
 from ..symmetry.trace import trace
 from .activation_sites import readings
@@ -18,17 +19,7 @@ from .block_assignment import keys_of, moves, vertex
 from .checks import checked, working_dtype
 from .moments import PairMoments
 from .objective import Key, flat_index
-from .result import Matching, MatchingInterrupted, Step
-
-
-class NoActivations(ValueError):
-    """There is no data to run the networks on, or the data are not what the model takes."""
-
-
-class UnreadGroups(UserWarning):
-    """Groups that enter no weights on their way to the output, so that no activation of them is
-    read.
-    """
+from .result import Matching, Step
 
 
 @dataclass
@@ -97,15 +88,15 @@ def activation_matching(
         groups and places.
 
     Raises:
-        NoActivations: the data are empty.
-        SpecMismatch, NonFiniteWeights, UnsuitableWeights: as ``weight_matching``.
+        DataError: the data are empty.
+        SpecError, WeightsError, WeightsError: as ``weight_matching``.
 
     Ref: Git Re-Basin, section 3.1, equation 1.
     """
     began = time.perf_counter()
     if model is None:
         if not isinstance(a, nn.Module):
-            raise NoActivations(
+            raise DataError(
                 "activation matching runs the networks: give model=, a module of their architecture"
             )
         model = a
@@ -132,7 +123,7 @@ def activation_matching(
     if unread:
         warnings.warn(
             f"no activation of {', '.join(unread)} is read: they stay where they are",
-            UnreadGroups,
+            RebasinWarning,
             stacklevel=2,
         )
     return _result(similar, tables, base, history, began, True)
@@ -180,7 +171,7 @@ def measure(
         traced.run(states[0], keep, *args)
         traced.run(states[1], join, *args)
     if not traces:
-        raise NoActivations(
+        raise DataError(
             "the data hold no examples: an empty set, an empty loader, or one that an earlier call used up"
         )
     return moments
@@ -212,7 +203,7 @@ def _inputs(data: object, batch_size: int, samples: int | None) -> Iterator[tupl
         )
         inputs = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
         if not all(isinstance(x, Tensor) for x in inputs):
-            raise NoActivations(
+            raise DataError(
                 f"a batch should be a tensor of inputs or (inputs, targets), this one is a {type(batch).__name__}"
             )
         for parts in zip(*(x.split(batch_size) for x in inputs)):

@@ -7,17 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from ..symmetry import PermutationSpec, SpecMismatch, Weights
-
-
-class NonFiniteWeights(ValueError):
-    """A tensor holds NaN or infinity."""
-
-
-class UnsuitableWeights(ValueError):
-    """Weights that have no inner product to maximise: integer, complex, on two devices, or of two
-    dtypes.
-    """
+from ..errors import SpecError, WeightsError
+from ..symmetry import PermutationSpec, Weights
 
 
 def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str, dict[str, Tensor]]:
@@ -31,12 +22,12 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
         For each network, name → tensor, buffers and tensors without a group left out.
 
     Raises:
-        SpecMismatch: the spec has no groups, a parameter is missing or has another size.
-        UnsuitableWeights: integer, boolean or complex weights; two devices or dtypes.
-        NonFiniteWeights: a NaN or an infinity; names the tensor.
+        SpecError: the spec has no groups, a parameter is missing or has another size.
+        WeightsError: integer, boolean or complex weights; two devices or dtypes.
+        WeightsError: a NaN or an infinity; names the tensor.
     """
     if not spec.groups:
-        raise SpecMismatch(
+        raise SpecError(
             "the spec has no groups: there is nothing that may be reordered, so nothing to match"
         )
     names = [
@@ -46,7 +37,7 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
         and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
     ]
     if not names:
-        raise SpecMismatch("the spec permutes buffers only: there are no parameters to match")
+        raise SpecError("the spec permutes buffers only: there are no parameters to match")
     states = {}
     for who, weights in networks.items():
         whole = spec.validate(weights, of=f"weights of {who}")
@@ -55,16 +46,16 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
     for who, state in states.items():
         for name, tensor in state.items():
             if not tensor.is_floating_point():
-                raise UnsuitableWeights(
+                raise WeightsError(
                     f"{name} of {who} is {tensor.dtype}: only real floating-point weights can be matched"
                 )
             other = states[first][name]
             if tensor.device != other.device:
-                raise UnsuitableWeights(
+                raise WeightsError(
                     f"{name} is on {other.device} in {first} and on {tensor.device} in {who}: move both to one device"
                 )
             if tensor.dtype != other.dtype:
-                raise UnsuitableWeights(
+                raise WeightsError(
                     f"{name} is {other.dtype} in {first} and {tensor.dtype} in {who}: cast one of them"
                 )
             if (
@@ -72,7 +63,7 @@ def checked(spec: PermutationSpec, networks: Mapping[str, Weights]) -> dict[str,
                 and not torch.isfinite(tensor).all()
             ):
                 count = int((~torch.isfinite(tensor)).sum())
-                raise NonFiniteWeights(
+                raise WeightsError(
                     f"{name} of {who} holds {count} NaN or infinite values of {tensor.numel()}"
                 )
     return states

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from ..errors import MatchingInterrupted
 from ..symmetry import Permutation, PermutationSpec, Weights
 from .coordinate_descent import Descent
 from .objective import Problem
 from .relaxation import Relaxation
-from .result import Matching, MatchingInterrupted, Step
+from .result import Matching, Step
 
 
 def frank_wolfe_matching(
@@ -42,7 +43,7 @@ def frank_wolfe_matching(
         one for the rounding, and one for each group improved after it.
 
     Raises:
-        SpecMismatch, NonFiniteWeights, UnsuitableWeights: as ``weight_matching``.
+        SpecError, WeightsError, WeightsError: as ``weight_matching``.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the point reached, rounded.
 
     Ref: Crisostomi et al., "C²M³: Cycle-Consistent Multi-Model Merging" (2024), for the relaxation;

@@ -8,7 +8,8 @@ from functools import partial
 
 from torch import Tensor
 
-from ..symmetry import Permutation, SpecMismatch
+from ..errors import SpecError
+from ..symmetry import Permutation
 from .block_assignment import Move, moves, solve
 from .coordinate_descent import Descent
 from .gain_matrices import Products
@@ -16,10 +17,6 @@ from .objective import Problem
 from .relaxation import Relaxation
 
 STARTS = ("outward", "inward", "barycentre", "forward", "backward", "identity", "random")
-
-
-class UnknownStart(ValueError):
-    """A start that is none of ``STARTS``, nor a permutation."""
 
 
 def begin(
@@ -37,7 +34,7 @@ def begin(
     if isinstance(start, Permutation):
         for group, shape in problem.spec.shapes.items():
             if group not in start or tuple(start[group].shape) != shape:
-                raise SpecMismatch(
+                raise SpecError(
                     f"group {group!r} needs a table of shape {shape}, the start has another or none"
                 )
         return Descent(problem, {group: start[group] for group in problem.spec.groups})
@@ -56,7 +53,7 @@ def begin(
     elif start in ("forward", "backward"):
         tables = weighted(problem, products, forward=start == "forward", weight=weight)
     else:
-        raise UnknownStart(
+        raise ValueError(
             f"start={start!r} is not known; choose one of {', '.join(STARTS)}, or give a Permutation"
         )
     return Descent(problem, tables, products, began)

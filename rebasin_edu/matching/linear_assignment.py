@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-class AssignmentError(ValueError):
-    """A cost matrix holds NaN or infinite entries, so that no assignment is best."""
+from ..errors import RebasinError
 
 
 def assign(gains: Tensor) -> Tensor:
@@ -25,7 +23,7 @@ def assign(gains: Tensor) -> Tensor:
         ``(…, n)`` column of each row, long, on the device of ``gains``.
 
     Raises:
-        AssignmentError: an entry is NaN or infinite.
+        RebasinError: an entry is NaN or infinite.
 
     >>> assign(torch.tensor([[1.0, 2.0], [0.0, 5.0]]))
     tensor([0, 1])
@@ -42,9 +40,7 @@ def assign(gains: Tensor) -> Tensor:
     try:
         rows = [linear_sum_assignment(matrix)[1] for matrix in costs.reshape(-1, *costs.shape[-2:])]
     except ValueError as error:
-        raise AssignmentError(
-            f"the gains of an assignment are not finite numbers: {error}"
-        ) from error
+        raise RebasinError(f"the gains of an assignment are not finite numbers: {error}") from error
     found = (
         torch.stack([torch.from_numpy(row) for row in rows])
         if rows

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import MatchingInterrupted, RebasinError
 from ..symmetry import Permutation, PermutationSpec, Weights, as_state
 from .checks import checked
 from .coordinate_descent import Descent
 from .objective import Problem
 from .relaxation import Relaxation
-from .result import MatchingInterrupted, Step
-
-
-class TooFewModels(ValueError):
-    """Merging needs at least two networks."""
+from .result import Step
 
 
 @dataclass(frozen=True)
@@ -86,14 +83,14 @@ def merge_many(
         cycle in either variant.
 
     Raises:
-        TooFewModels: fewer than two.
+        RebasinError: fewer than two.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is a ``Merged`` of what was reached.
-        SpecMismatch, NonFiniteWeights, UnsuitableWeights: as ``weight_matching``.
+        SpecError, WeightsError, WeightsError: as ``weight_matching``.
 
     Ref: Git Re-Basin, Algorithm 3; Crisostomi et al. (2024) for the common universe.
     """
     if len(models) < 2:
-        raise TooFewModels(f"merging needs at least two networks, there are {len(models)}")
+        raise RebasinError(f"merging needs at least two networks, there are {len(models)}")
     merging = _Merging(spec, models, universe)
     rng, converged = random.Random(seed), False
     try:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import FileFormatError
 from ..symmetry import Permutation
 
 
@@ -20,20 +21,6 @@ class Step(NamedTuple):
     group: str
     gain: float
     seconds: float
-
-
-class MatchingError(ValueError):
-    """A file does not hold a matching."""
-
-
-class MatchingInterrupted(KeyboardInterrupt):
-    """Ctrl-C reached a matcher; ``matching`` is the best it had found, whole and usable, with its
-    history.
-    """
-
-    def __init__(self, matching: Matching):
-        super().__init__(f"interrupted; .matching holds the best so far: {matching!r}")
-        self.matching = matching
 
 
 @dataclass(frozen=True)
@@ -93,7 +80,7 @@ class Matching:
         """Read what ``save`` wrote.
 
         Raises:
-            MatchingError: the file is cut off, or holds something else.
+            FileFormatError: the file is cut off, or holds something else.
         """
         try:
             content = json.loads(Path(path).read_text())
@@ -104,6 +91,6 @@ class Matching:
             content["scores"] = tuple(content["scores"])
             return cls(**content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MatchingError(
+            raise FileFormatError(
                 f"{path} is not a matching saved by rebasin_edu, or it was cut off: {error}"
             ) from error

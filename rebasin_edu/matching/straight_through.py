@@ -13,18 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..errors import DataError, FileFormatError, MatchingInterrupted
 from ..symmetry import Permutation, PermutationSpec, Weights, as_state
 from .checks import checked, working_dtype
 from .coordinate_descent import Descent
 from .initialization import begin
 from .objective import Problem
-from .result import Matching, MatchingError, MatchingInterrupted, Step
+from .result import Matching, Step
 
 FORMAT = "rebasin_edu.straight_through/1"
-
-
-class NoTrainingData(ValueError):
-    """There are no examples to learn from, or they are not pairs of inputs and targets."""
 
 
 @dataclass
@@ -89,9 +86,9 @@ def straight_through_matching(
         the last one the least.
 
     Raises:
-        NoTrainingData: empty data, or batches that are no pairs.
+        DataError: empty data, or batches that are no pairs.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
-        MatchingError: the checkpoint is cut off, or of other networks.
+        FileFormatError: the checkpoint is cut off, or of other networks.
 
     Ref: Git Re-Basin, Algorithm 2.
     """
@@ -99,7 +96,7 @@ def straight_through_matching(
 
     if model is None:
         if not isinstance(a, nn.Module):
-            raise NoTrainingData(
+            raise DataError(
                 "straight-through matching runs the networks: give model=, a module of their architecture"
             )
         model = a
@@ -256,7 +253,7 @@ def _batches(
             found, number = True, number + 1
             if number > skip:
                 if not _pairs(batch):
-                    raise NoTrainingData(
+                    raise DataError(
                         f"a batch should be a pair (inputs, targets), this one is a {type(batch).__name__}"
                     )
                 inputs, targets = batch
@@ -265,7 +262,7 @@ def _batches(
                     targets.to(device),
                 )
         if not found:
-            raise NoTrainingData(
+            raise DataError(
                 "the data hold no examples: an empty set, an empty loader, or one that an earlier call used up"
             )
         epoch += 1
@@ -306,6 +303,6 @@ def _load(
             raise KeyError("it is of other networks")
         return state
     except Exception as error:
-        raise MatchingError(
+        raise FileFormatError(
             f"{path} is not a checkpoint of straight-through matching of these networks: {error}"
         ) from error

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..errors import MatchingInterrupted
 from ..symmetry import Permutation, PermutationSpec, Weights
 from .coordinate_descent import Descent
 from .initialization import begin
 from .objective import Problem
-from .result import Matching, MatchingInterrupted, Step
+from .result import Matching, Step
 
 
 def weight_matching(
@@ -57,10 +58,10 @@ def weight_matching(
         squared.
 
     Raises:
-        SpecMismatch: a parameter is missing, an axis has not its group's size, or the spec has no
+        SpecError: a parameter is missing, an axis has not its group's size, or the spec has no
             groups.
-        NonFiniteWeights, UnsuitableWeights: weights that cannot be compared; the tensor is named.
-        UnknownStart: ``start`` is none of these.
+        WeightsError, WeightsError: weights that cannot be compared; the tensor is named.
+        ValueError: ``start`` is none of these.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
 
     Ref: Git Re-Basin, Algorithm 1.

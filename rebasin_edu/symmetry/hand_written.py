@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..errors import SpecError
 from .axis_structure import Concat, Leaf, Product, Term, Woven
-from .spec import SpecMismatch, two_sizes
+from .spec import two_sizes
 
 
 def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, tuple[Term, ...]]:
@@ -20,12 +21,12 @@ def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, t
     for name, entries in axes.items():
         if name not in state:
             near = difflib.get_close_matches(name, state, n=1)
-            raise SpecMismatch(
+            raise SpecError(
                 f"the spec names {name!r}, which the weights do not have"
                 + (f"; did you mean {near[0]!r}?" if near else "")
             )
         if len(entries) != state[name].ndim:
-            raise SpecMismatch(
+            raise SpecError(
                 f"{name} has {state[name].ndim} axes {tuple(state[name].shape)}, the spec writes {len(entries)}"
             )
         for axis, entry in enumerate(entries):
@@ -33,7 +34,7 @@ def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, t
                 size = state[name].shape[axis]
                 known, first, at = sizes.setdefault(entry, (size, name, axis))
                 if known != size:
-                    raise SpecMismatch(
+                    raise SpecError(
                         two_sizes(entry, known, f"{first} axis {at}", f"{name} axis {axis}", size)
                     )
 
@@ -53,7 +54,7 @@ def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, t
             part for part in parts if part is not None
         )
         if None in parts or whole != size:
-            raise SpecMismatch(
+            raise SpecError(
                 f"{where} has {size} entries, the spec writes {entry!r} with sizes {parts}"
             )
         made = tuple(

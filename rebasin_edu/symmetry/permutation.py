@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-
-class PermutationError(ValueError):
-    """A table is not a permutation, or two permutations are of different networks."""
+from ..errors import SpecError
 
 
 class Permutation(Mapping):
@@ -34,7 +32,7 @@ class Permutation(Mapping):
             of more than one axis.
 
     Raises:
-        PermutationError: a row of a table does not hold each of ``0 … size-1`` once.
+        SpecError: a row of a table does not hold each of ``0 … size-1`` once.
     """
 
     def __init__(
@@ -52,13 +50,13 @@ class Permutation(Mapping):
         for name, table in self._tables.items():
             depth = len(self.rulers.get(name, ()))
             if table.ndim != depth + 1:
-                raise PermutationError(
+                raise SpecError(
                     f"the table of group {name!r} has {table.ndim} axes; with {depth} rulers it needs {depth + 1}"
                 )
             if not torch.equal(
                 table.sort(-1).values, torch.arange(table.shape[-1]).expand_as(table)
             ):
-                raise PermutationError(
+                raise SpecError(
                     f"the table of group {name!r} does not hold each of 0 … {table.shape[-1] - 1} exactly once"
                 )
 
@@ -161,12 +159,12 @@ class Permutation(Mapping):
         spec.apply(spec.apply(w, q), p)``.
 
         Raises:
-            PermutationError: the two have different groups, sizes or rulers.
+            SpecError: the two have different groups, sizes or rulers.
         """
         if {n: t.shape for n, t in self.items()} != {
             n: t.shape for n, t in first.items()
         } or self.rulers != first.rulers:
-            raise PermutationError(f"these permute different things: {self!r} and {first!r}")
+            raise SpecError(f"these permute different things: {self!r} and {first!r}")
         composed = {}
         for name, table in self._tables.items():
             rows = tuple(index.unsqueeze(-1) for index in self._ruler_index(name))
@@ -190,7 +188,7 @@ class Permutation(Mapping):
         """Read what ``save`` wrote.
 
         Raises:
-            PermutationError: the file is cut off, or holds something else.
+            SpecError: the file is cut off, or holds something else.
         """
         try:
             content = json.loads(Path(path).read_text())
@@ -198,6 +196,6 @@ class Permutation(Mapping):
                 raise KeyError(content["format"])
             return cls(content["tables"], content["rulers"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PermutationError(
+            raise SpecError(
                 f"{path} is not a permutation saved by rebasin_edu, or it was cut off: {error}"
             ) from error

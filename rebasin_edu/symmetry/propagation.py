@@ -9,8 +9,8 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from .rules import contraction, pointwise, shape  # noqa: F401 (they enter their rules in RULES)
-from .rules.base import RULES, Axes, Call, Labels, Rows, Uniform, flat, shapes_of, sizes
+from .rules import RULES
+from .rules.base import Axes, Call, Labels, Rows, Uniform, flat, shapes_of, sizes
 from .unification import atoms, fix, fresh, normal, unify
 from .verification import select
 

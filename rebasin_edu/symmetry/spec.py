@@ -10,28 +10,10 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
+from ..errors import SpecError
+from ..weights import Weights, as_state
 from .axis_structure import Leaf, Piece, Term, leaves, pieces
 from .permutation import Permutation
-
-Weights = nn.Module | Mapping[str, Tensor]
-
-
-class SpecMismatch(ValueError):
-    """Weights, a permutation or a hand-written spec do not belong together."""
-
-
-class SpecWarning(UserWarning):
-    """A spec is right but smaller than it might be."""
-
-
-def as_state(weights: Weights) -> dict[str, Tensor]:
-    """The state dict of a module, or the mapping itself, detached."""
-    if isinstance(weights, nn.Module):
-        weights = weights.state_dict()
-    return {
-        name: value.detach() if isinstance(value, Tensor) else value
-        for name, value in weights.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -80,7 +62,7 @@ class PermutationSpec:
                 for leaf in leaves(term):
                     known = self.leaves.setdefault(leaf.name, leaf)
                     if known != leaf:
-                        raise SpecMismatch(
+                        raise SpecError(
                             f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}"
                         )
         self.rulers = {
@@ -92,7 +74,7 @@ class PermutationSpec:
             for dim, leaf in enumerate(piece.leaves):
                 for ruler in self.rulers.get(leaf.name, ()):
                     if piece.ruler_dim(dim, ruler) is None:
-                        raise SpecMismatch(
+                        raise SpecError(
                             f"group {leaf.name!r} is ruled by {ruler!r}, which is not there once in {piece.parameter}"
                         )
 
@@ -156,7 +138,7 @@ class PermutationSpec:
             args, kwargs: example inputs, as ``torch.export.export`` takes them; a lone tensor is
                 one argument.
             verify: prove the spec before returning it (``check``); what fails is fixed, with a
-                ``SpecWarning``.
+                ``RebasinWarning``.
             outputs: which outputs must not change, if not all: a key, a position, or a function of
                 the model's output. A cache of keys and values among them would fix the heads.
 
@@ -205,7 +187,7 @@ class PermutationSpec:
             buffers: which names are buffers; taken from the model when ``weights`` is one.
 
         Raises:
-            SpecMismatch: a name that the weights do not have, a wrong number of axes, or two sizes
+            SpecError: a name that the weights do not have, a wrong number of axes, or two sizes
                 for one group.
         """
         from .hand_written import terms
@@ -232,20 +214,20 @@ class PermutationSpec:
         right sizes.
 
         Raises:
-            SpecMismatch: names the first parameter that is missing or has another size, and the
+            SpecError: names the first parameter that is missing or has another size, and the
                 group it belongs to.
         """
         state = as_state(weights)
         for name, terms in self.axes.items():
             if name not in state:
                 near = difflib.get_close_matches(name, state, n=1)
-                raise SpecMismatch(
+                raise SpecError(
                     f"the {of} have no parameter {name!r}"
                     + (f"; the nearest name is {near[0]!r}" if near else "")
                 )
             shape = tuple(state[name].shape)
             if len(shape) != len(terms):
-                raise SpecMismatch(
+                raise SpecError(
                     f"{name} of the {of} has {len(shape)} axes {shape}, the spec has {len(terms)}"
                 )
             for axis, term in enumerate(terms):
@@ -255,7 +237,7 @@ class PermutationSpec:
                         if any(not leaf.fixed for leaf in leaves(term))
                         else "a fixed axis"
                     )
-                    raise SpecMismatch(
+                    raise SpecError(
                         two_sizes(
                             group,
                             term.size,
@@ -278,7 +260,7 @@ class PermutationSpec:
             untouched entries included.
 
         Raises:
-            SpecMismatch: a parameter is missing or has another size, or the permutation is of other
+            SpecError: a parameter is missing or has another size, or the permutation is of other
                 groups.
 
         Ref: Git Re-Basin, section 2.
@@ -287,13 +269,11 @@ class PermutationSpec:
         for group, shape in self.shapes.items():
             if group not in permutation or tuple(permutation[group].shape) != shape:
                 has = tuple(permutation[group].shape) if group in permutation else "none"
-                raise SpecMismatch(
+                raise SpecError(
                     f"group {group!r} needs a table of shape {shape}, the permutation has {has}"
                 )
         if foreign := permutation.keys() - self.groups.keys():
-            raise SpecMismatch(
-                f"the permutation has groups that the spec does not: {sorted(foreign)}"
-            )
+            raise SpecError(f"the permutation has groups that the spec does not: {sorted(foreign)}")
         return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
 
     def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
@@ -355,7 +335,7 @@ class PermutationSpec:
             The largest relative difference seen.
 
         Raises:
-            SpecMismatch: an output changed by more than ``tolerance``; names the group that changes
+            SpecError: an output changed by more than ``tolerance``; names the group that changes
                 it.
         """
         from .verification import prove

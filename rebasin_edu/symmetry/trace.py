@@ -17,15 +17,12 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from ..errors import RebasinWarning, SpecError, TraceError
 from .axis_structure import Term
 from .propagation import WALKED, Walk
-from .spec import PermutationSpec, SpecMismatch, SpecWarning, Weights, as_state
+from .spec import PermutationSpec, Weights, as_state
 from .spec_builder import assemble
 from .verification import arguments, prove
-
-
-class TraceError(ValueError):
-    """A model cannot be traced, or not with these example inputs."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +166,7 @@ def derive(
     for name, count in found.unknown.items():
         warnings.warn(
             f"{name} has no rule: {count} units that reach it stay where they are",
-            SpecWarning,
+            RebasinWarning,
             stacklevel=3,
         )
     spec = found.spec
@@ -178,13 +175,13 @@ def derive(
         try:
             prove(spec, model, args, kwargs=kwargs, outputs=outputs)
             break
-        except SpecMismatch as error:
+        except SpecError as error:
             guilty = getattr(error, "groups", ())
             if not guilty:
                 raise
             warnings.warn(
                 f"{', '.join(guilty)} stay where they are, since the proof failed: {error}",
-                SpecWarning,
+                RebasinWarning,
                 stacklevel=3,
             )
             spec = spec.without(guilty, "failed the proof")

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..errors import SpecError
 from .permutation import Permutation
-from .spec import PermutationSpec, SpecMismatch
+from .spec import PermutationSpec
 
 SINGLE = 1e-5  # the tolerance where a model computes in single precision inside, whatever its weights are
 
@@ -143,9 +144,9 @@ def prove(
         run = _runner(model.float(), args, kwargs, torch.float32, outputs)
         reference, tolerance = run(), max(tolerance, 10 * SINGLE)
     if not any(x.numel() for x in reference):
-        raise SpecMismatch("the model gives no tensor with which a spec could be proved")
+        raise SpecError("the model gives no tensor with which a spec could be proved")
     if all(bool(x.isnan().all()) for x in reference if x.is_floating_point()):
-        raise SpecMismatch(
+        raise SpecError(
             "with generic weights the model gives nothing but NaN: its spec cannot be proved on these inputs"
         )
     own = model.state_dict()
@@ -171,7 +172,7 @@ def prove(
                 for g in spec.groups
             }
             guilty = max(alone, key=alone.get)
-            error = SpecMismatch(
+            error = SpecError(
                 f"the outputs change by {found:.1e} (relative) when the hidden units are reordered by this spec; "
                 f"group {guilty!r} alone changes them by {alone[guilty]:.1e}: it occurs at {spec.groups[guilty].occurrences}"
             )

@@ -1,8 +1,8 @@
 """Two sliders over one grid of pictures, by arrow keys, in an exported page without a kernel."""
 
 import nbformat
-import test_browser
 
+from . import test_browser
 from .test_browser import browser, cdn  # noqa: F401
 
 pytestmark = test_browser.pytestmark

@@ -3,11 +3,11 @@ each notebook is run).
 """
 
 import pytest
-import test_browser
 
 from rebasin_edu.course import build
 from rebasin_edu.course.site import export_page
 
+from . import test_browser
 from .test_browser import browser, cdn  # noqa: F401
 
 pytestmark = [test_browser.pytestmark, pytest.mark.slow]

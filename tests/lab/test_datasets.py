@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from rebasin_edu.errors import DataError
 from rebasin_edu.lab.augmentation import crop_flip, paper
-from rebasin_edu.lab.datasets import DataError, DataNotFound, Split, load_data
+from rebasin_edu.lab.datasets import Split, load_data
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,7 @@ def test_digits_come_with_a_dependency():
 
 
 def test_absent_data_names_three_ways_to_get_it(tmp_path, monkeypatch):
-    with pytest.raises(DataNotFound) as caught:
+    with pytest.raises(DataError) as caught:
         load_data("cifar10")
     text = str(caught.value)
     for part in (
@@ -120,9 +121,9 @@ def test_absent_data_names_three_ways_to_get_it(tmp_path, monkeypatch):
         str(tmp_path),
     ):
         assert part in text
-    with pytest.raises(DataNotFound, match="does not exist"):
+    with pytest.raises(DataError, match="does not exist"):
         load_data("mnist", tmp_path / "nowhere")
-    with pytest.raises(DataNotFound, match="Names known: mnist, "):
+    with pytest.raises(DataError, match="Names known: mnist, "):
         load_data("minst")
 
 

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from rebasin_edu.errors import DataError
 from rebasin_edu.lab.datasets import load_data
-from rebasin_edu.lab.download import DownloadError, fetch
+from rebasin_edu.lab.download import fetch
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -80,7 +81,7 @@ def test_the_next_mirror_is_tried_and_the_break_is_resumed(server, tmp_path):
 def test_a_broken_download_leaves_a_part_and_no_file(server, tmp_path):
     path = tmp_path / "file"
     with pytest.raises(
-        DownloadError, match=r"broke off after 524,288 of 1,048,576(?s:.*)Three ways out"
+        DataError, match=r"broke off after 524,288 of 1,048,576(?s:.*)Three ways out"
     ):
         fetch([f"{server.url}/breaks"], path, MD5, progress=False)
     assert not path.exists()
@@ -89,7 +90,7 @@ def test_a_broken_download_leaves_a_part_and_no_file(server, tmp_path):
 
 
 def test_damaged_content_is_thrown_away(server, tmp_path):
-    with pytest.raises(DownloadError, match="md5 is not"):
+    with pytest.raises(DataError, match="md5 is not"):
         fetch([f"{server.url}/wrong"], tmp_path / "file", MD5, progress=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -118,5 +119,5 @@ def test_a_failed_download_says_the_ways_out(tmp_path, monkeypatch):
         "rebasin_edu.lab.download.CIFAR",
         {"cifar10": ("a.tar.gz", MD5, ("http://127.0.0.1:9/a.tar.gz",))},
     )
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9(?s:.*)Three ways out"):
+    with pytest.raises(DataError, match=r"127\.0\.0\.1:9(?s:.*)Three ways out"):
         load_data("cifar10", download=True)

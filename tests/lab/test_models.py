@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rebasin_edu.lab.models import MLP, VGG11, VGG16, Ensemble, LayerNorm2d, ModelError, ResNet20
+from rebasin_edu.errors import RebasinError
+from rebasin_edu.lab.models import MLP, VGG11, VGG16, Ensemble, LayerNorm2d, ResNet20
 
 
 def millions(model):
@@ -125,11 +126,11 @@ def test_signal_neither_dies_nor_explodes_without_normalisation(make):
 
 
 def test_what_cannot_be_built_says_why():
-    with pytest.raises(ModelError, match="norm='group' is not known"):
+    with pytest.raises(RebasinError, match="norm='group' is not known"):
         ResNet20(norm="group")
-    with pytest.raises(ModelError, match=r"width 0.3 makes 4.8 channels"):
+    with pytest.raises(RebasinError, match=r"width 0.3 makes 4.8 channels"):
         ResNet20(0.3)
-    with pytest.raises(ModelError, match="depth 13"):
+    with pytest.raises(RebasinError, match="depth 13"):
         VGG16(depth=13)
 
 
@@ -139,5 +140,5 @@ def test_an_ensemble_answers_with_the_mean_of_the_logits():
     torch.testing.assert_close(
         Ensemble(members)(x), (members[0](x) + members[1](x) + members[2](x)) / 3
     )
-    with pytest.raises(ModelError, match="at least one"):
+    with pytest.raises(RebasinError, match="at least one"):
         Ensemble([])

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import NEEDED, RunError, described, load_run, save_run
+from rebasin_edu.errors import FileFormatError
+from rebasin_edu.lab.stored_runs import NEEDED, described, load_run, save_run
 from rebasin_edu.lab.zoo import stored_dir
 
 RUNS = sorted((stored_dir() / "runs").glob("*.json"))
@@ -48,14 +49,14 @@ def test_the_smallest_run_is_made_anew_from_its_stored_networks():
 
 def test_an_unknown_or_unexplained_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("rebasin_edu.lab.stored_runs.stored_dir", lambda: tmp_path)
-    with pytest.raises(RunError, match="no stored run 'x'; there are"):
+    with pytest.raises(FileFormatError, match="no stored run 'x'; there are"):
         load_run("x")
     whole = dict.fromkeys(NEEDED, "something")
     assert load_run(save_run("x", whole).stem) == whole
-    with pytest.raises(RunError, match="'y' lacks seeds, command"):
+    with pytest.raises(FileFormatError, match="'y' lacks seeds, command"):
         save_run("y", {k: v for k, v in whole.items() if k not in ("seeds", "command")})
     (tmp_path / "runs" / "x.json").write_text(json.dumps(whole)[:20])
-    with pytest.raises(RunError, match="'x' is damaged"):
+    with pytest.raises(FileFormatError, match="'x' is damaged"):
         load_run("x")
 
 

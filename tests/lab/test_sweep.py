@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from rebasin_edu.errors import SweepError
 from rebasin_edu.lab.recipe import Recipe
-from rebasin_edu.lab.sweep import LocalProcesses, SweepError, WorkerDied, sweep, train_recipe
+from rebasin_edu.lab.sweep import LocalProcesses, WorkerDied, sweep, train_recipe
 
 RECIPES = [
     Recipe(dataset="digits", width=8, depth=1, batch_size=200, epochs=1, seed=seed)

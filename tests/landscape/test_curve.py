@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from rebasin_edu.errors import DataError, FileFormatError, RebasinError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, ResNet20
-from rebasin_edu.landscape import (
-    Curve,
-    CurveError,
-    DataProblem,
-    IncompatibleWeights,
-    ResultsError,
-    evaluate,
-    lerp,
-    linear_path,
-)
+from rebasin_edu.landscape import Curve, evaluate, lerp, linear_path
 
 
 class Wide(nn.Module):
@@ -145,7 +137,7 @@ def test_a_generator_that_can_be_read_once_is_enough():
     assert linear_path(a, a, b, once, alphas=5).loss == pytest.approx(
         linear_path(a, a, b, data, alphas=5).loss, abs=1e-6
     )
-    with pytest.raises(DataProblem, match="used up"):
+    with pytest.raises(DataError, match="used up"):
         linear_path(a, a, b, once, alphas=5)
 
 
@@ -249,18 +241,18 @@ def test_a_loss_that_is_no_number_leaves_no_barrier_to_read():
 def test_a_curve_says_what_it_does_not_have():
     curve = Curve((0.0, 0.25, 1.0), (1.0, 2.0, 1.0), (1.0, 0.5, 1.0), (0.0,) * 3)
     assert "midpoint" not in curve.barriers
-    with pytest.raises(CurveError, match=r"not measured at alpha = 0\.5"):
+    with pytest.raises(RebasinError, match=r"not measured at alpha = 0\.5"):
         _ = curve.barrier_at_midpoint
-    with pytest.raises(CurveError, match="alpha = 1"):
+    with pytest.raises(RebasinError, match="alpha = 1"):
         _ = Curve((0.0, 0.5), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0)).barrier
-    with pytest.raises(CurveError, match="3 alphas and 2 values of loss"):
+    with pytest.raises(RebasinError, match="3 alphas and 2 values of loss"):
         Curve((0.0, 0.5, 1.0), (1.0, 1.0), (1.0,) * 3, (0.0,) * 3)
 
 
 @pytest.mark.parametrize("alphas", [1, [], [0, float("nan")], [float("inf")]])
 def test_alphas_must_be_some_finite_numbers(alphas):
     a, b, data = setting("linear")
-    with pytest.raises(CurveError):
+    with pytest.raises(RebasinError):
         linear_path(a, a, b, data, alphas=alphas)
 
 
@@ -268,12 +260,12 @@ def test_bad_weights_and_paths_are_named():
     a, b, data = setting("mlp")
     broken = b.state_dict() | {"linear2.weight": torch.full((16, 16), float("nan"))}
     with pytest.raises(
-        IncompatibleWeights, match=r"linear2.weight of the second network holds 256 of 256"
+        WeightsError, match=r"linear2.weight of the second network holds 256 of 256"
     ):
         linear_path(a, a, broken, data)
-    with pytest.raises(IncompatibleWeights, match=r"\(16, 12\)|\(17, 12\)"):
+    with pytest.raises(WeightsError, match=r"\(16, 12\)|\(17, 12\)"):
         linear_path(a, a, MLP(12, (17, 17), 4), data)
-    with pytest.raises(CurveError, match="'slerp'"):
+    with pytest.raises(RebasinError, match="'slerp'"):
         linear_path(a, a, b, data, path="bezier")
 
 
@@ -307,7 +299,7 @@ def test_files_that_are_no_curve_are_refused_in_words(tmp_path):
         (whole.replace('"loss"', '"los"'), "not a whole curve"),
     ):
         path.write_text(text)
-        with pytest.raises(ResultsError, match=words):
+        with pytest.raises(FileFormatError, match=words):
             Curve.load(path)
 
 

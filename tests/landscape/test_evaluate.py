@@ -10,7 +10,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from rebasin_edu.landscape import BadTargets, DataProblem, IncompatibleWeights, evaluate
+from rebasin_edu.errors import DataError, WeightsError
+from rebasin_edu.landscape import evaluate
 
 
 def model_of(seed=0, dropout=0.0):
@@ -170,15 +171,15 @@ def used_up():
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        ((INPUTS[:0], TARGETS[:0]), DataProblem, "no examples"),
-        (DataLoader(TensorDataset(INPUTS[:0], TARGETS[:0])), DataProblem, "no examples"),
-        (used_up(), DataProblem, "used up"),
-        ((INPUTS, TARGETS[:7]), DataProblem, "101 inputs"),
-        ([INPUTS], DataProblem, "pair"),
-        ((INPUTS, TARGETS + 1), BadTargets, "from 1 to 5, the network has 5 classes"),
-        ((INPUTS, TARGETS - 1), BadTargets, "from -1"),
-        ((INPUTS, TARGETS.float()), BadTargets, "whole numbers"),
-        ((INPUTS, torch.zeros(101, 5, dtype=torch.long)), BadTargets, "one class for each"),
+        ((INPUTS[:0], TARGETS[:0]), DataError, "no examples"),
+        (DataLoader(TensorDataset(INPUTS[:0], TARGETS[:0])), DataError, "no examples"),
+        (used_up(), DataError, "used up"),
+        ((INPUTS, TARGETS[:7]), DataError, "101 inputs"),
+        ([INPUTS], DataError, "pair"),
+        ((INPUTS, TARGETS + 1), DataError, "from 1 to 5, the network has 5 classes"),
+        ((INPUTS, TARGETS - 1), DataError, "from -1"),
+        ((INPUTS, TARGETS.float()), DataError, "whole numbers"),
+        ((INPUTS, torch.zeros(101, 5, dtype=torch.long)), DataError, "one class for each"),
     ],
 )
 def test_bad_data_are_named(data, error, words):
@@ -189,17 +190,17 @@ def test_bad_data_are_named(data, error, words):
 def test_labels_out_of_range_are_found_in_later_batches():
     targets = TARGETS.clone()
     targets[77] = 12
-    with pytest.raises(BadTargets, match="12"):
+    with pytest.raises(DataError, match="12"):
         evaluate(MODEL, None, (INPUTS, targets), batch_size=10)
 
 
 def test_weights_of_another_architecture_are_named():
     state = MODEL.state_dict()
-    with pytest.raises(IncompatibleWeights, match=r"lack '5\.bias'"):
+    with pytest.raises(WeightsError, match=r"lack '5\.bias'"):
         evaluate(
             MODEL, {name: x for name, x in state.items() if name != "5.bias"}, (INPUTS, TARGETS)
         )
-    with pytest.raises(IncompatibleWeights, match="does not know 'more'"):
+    with pytest.raises(WeightsError, match="does not know 'more'"):
         evaluate(MODEL, state | {"more": torch.zeros(1)}, (INPUTS, TARGETS))
-    with pytest.raises(IncompatibleWeights, match=r"\(5, 9\).*\(5, 16\)"):
+    with pytest.raises(WeightsError, match=r"\(5, 9\).*\(5, 16\)"):
         evaluate(MODEL, state | {"5.weight": torch.zeros(5, 9)}, (INPUTS, TARGETS))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from rebasin_edu.landscape import IncompatibleWeights, lerp, mean, slerp
+from rebasin_edu.errors import WeightsError
+from rebasin_edu.landscape import lerp, mean, slerp
 
 
 def network(seed):
@@ -74,7 +75,7 @@ def test_the_mean_of_two_is_the_midpoint_and_of_three_the_third():
     three = [network(seed).state_dict() for seed in range(3)]
     torch.testing.assert_close(mean(three)["0.weight"], sum(s["0.weight"] for s in three) / 3)
     torch.testing.assert_close(mean(three[:2])["0.weight"], lerp(*three[:2], 0.5)["0.weight"])
-    with pytest.raises(IncompatibleWeights, match="no networks"):
+    with pytest.raises(WeightsError, match="no networks"):
         mean([])
 
 
@@ -107,5 +108,5 @@ def test_networks_that_do_not_fit_are_refused_by_name(change, words):
     other = B.state_dict()
     change(other)
     for between in (lerp, slerp):
-        with pytest.raises(IncompatibleWeights, match=words):
+        with pytest.raises(WeightsError, match=words):
             between(A, other, 0.5)

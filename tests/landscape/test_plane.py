@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import torch
 
+from rebasin_edu.errors import FileFormatError, RebasinError
 from rebasin_edu.lab.models import MLP
-from rebasin_edu.landscape import Plane, PlaneError, ResultsError, evaluate, lerp, loss_plane
+from rebasin_edu.landscape import Plane, evaluate, lerp, loss_plane
 
 DATA = torch.randn(60, 12, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 4
 
@@ -88,19 +89,19 @@ def test_a_file_of_another_plane_is_not_touched(tmp_path):
     plane_of(path=path)
     before = path.read_text()
     for other in ({"c": mlp(4)}, {"resolution": 5}, {"data_name": "other"}, {"margin": 0.5}):
-        with pytest.raises(PlaneError, match="another plane"):
+        with pytest.raises(RebasinError, match="another plane"):
             plane_of(path=path, **other)
     assert path.read_text() == before
     path.write_text(before[:40])
-    with pytest.raises(ResultsError, match="cut off"):
+    with pytest.raises(FileFormatError, match="cut off"):
         plane_of(path=path)
 
 
 def test_three_networks_on_a_line_span_no_plane():
     for b, c in ((B, lerp(A, B, 0.3)), (A, C), (B, B), (B, A)):
-        with pytest.raises(PlaneError, match="one line"):
+        with pytest.raises(RebasinError, match="one line"):
             plane_of(b=b, c=c)
-    with pytest.raises(PlaneError, match="at least 2"):
+    with pytest.raises(RebasinError, match="at least 2"):
         plane_of(resolution=1)
 
 
@@ -114,5 +115,5 @@ def test_a_whole_plane_is_saved_and_loaded(tmp_path):
     from rebasin_edu.landscape import results
 
     results.write(tmp_path / "p.json", "rebasin_edu.Plane", 1, broken)
-    with pytest.raises(ResultsError, match="whole plane"):
+    with pytest.raises(FileFormatError, match="whole plane"):
         Plane.load(tmp_path / "p.json")

@@ -7,15 +7,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from rebasin_edu.errors import DataError, RebasinWarning
 from rebasin_edu.lab.models import MLP, VGG11, ResNet20
-from rebasin_edu.landscape import (
-    DataProblem,
-    NothingToRepair,
-    evaluate,
-    lerp,
-    reestimate_batchnorm,
-    repair,
-)
+from rebasin_edu.landscape import evaluate, lerp, reestimate_batchnorm, repair
 from rebasin_edu.landscape.unit_statistics import Moments, find_points, measure
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -165,7 +159,7 @@ def test_points_are_proved_by_trying():
 def test_a_model_with_nothing_to_repair_says_so():
     torch.manual_seed(0)
     a, b = nn.Linear(12, 4), nn.Linear(12, 4)
-    with pytest.warns(NothingToRepair, match="no hidden layer"):
+    with pytest.warns(RebasinWarning, match="no hidden layer"):
         found = repair(a, a, b, None, FLAT)
     assert torch.equal(found.weights["weight"], lerp(a, b, 0.5)["weight"])
 
@@ -241,22 +235,22 @@ def test_without_batchnorm_reestimation_says_so_and_does_nothing():
         MLP(12, (8,), 4, "layer"),
         nn.Sequential(nn.BatchNorm1d(12, track_running_stats=False), nn.Linear(12, 4)),
     ):
-        with pytest.warns(NothingToRepair, match="nothing was re-estimated"):
+        with pytest.warns(RebasinWarning, match="nothing was re-estimated"):
             found = reestimate_batchnorm(model, None, FLAT)
         assert all(torch.equal(x, model.state_dict()[name]) for name, x in found.items())
 
 
 def test_bad_data_are_named():
     a, b = pair(MAKERS["mlp with batchnorm"][0])
-    with pytest.raises(DataProblem, match="single value"):
+    with pytest.raises(DataError, match="single value"):
         reestimate_batchnorm(a, None, (FLAT[0][:1], FLAT[1][:1]))
     for call in (
         lambda data: reestimate_batchnorm(a, None, data),
         lambda data: repair(a, a, b, None, data),
     ):
-        with pytest.raises(DataProblem, match="no examples"):
+        with pytest.raises(DataError, match="no examples"):
             call([])
-    with pytest.raises(DataProblem, match="samples=0"):
+    with pytest.raises(DataError, match="samples=0"):
         reestimate_batchnorm(a, None, FLAT, samples=0)
 
 

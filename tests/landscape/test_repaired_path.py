@@ -5,9 +5,9 @@ alone give.
 import pytest
 import torch
 
+from rebasin_edu.errors import DataError
 from rebasin_edu.lab.models import MLP, ResNet20
 from rebasin_edu.landscape import (
-    DataProblem,
     evaluate,
     lerp,
     linear_path,
@@ -81,7 +81,7 @@ def test_a_mend_can_be_chosen_and_an_unknown_one_is_refused():
         ValueError, match="mend='both' is not known; choose one of 'auto', 'batchnorm', 'repair'"
     ):
         repaired_path(a, a, b, IMAGES, OTHERS, mend="both")
-    with pytest.raises(DataProblem, match="no examples"):
+    with pytest.raises(DataError, match="no examples"):
         repaired_path(a, a, b, IMAGES, [])
 
 

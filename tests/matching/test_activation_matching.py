@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from rebasin_edu.errors import DataError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, ResNet20
-from rebasin_edu.matching import NoActivations, NonFiniteWeights, activation_matching
+from rebasin_edu.matching import activation_matching
 from rebasin_edu.matching.activation_matching import measure
 from rebasin_edu.matching.moments import PairMoments
 from rebasin_edu.symmetry import PermutationSpec
@@ -158,14 +159,14 @@ def test_bad_input_is_said_in_words():
     a, b = MLP(6, (8,), 3, seed=1), MLP(6, (8,), 3, seed=2)
     spec = mlp_spec(a)
     for empty in ([], torch.zeros(0, 6), (torch.zeros(0, 6), torch.zeros(0))):
-        with pytest.raises(NoActivations, match="no examples"):
+        with pytest.raises(DataError, match="no examples"):
             activation_matching(spec, a, b, empty)
-    with pytest.raises(NoActivations, match="model="):
+    with pytest.raises(DataError, match="model="):
         activation_matching(spec, a.state_dict(), b, torch.randn(4, 6))
-    with pytest.raises(NoActivations, match="a batch should be"):
+    with pytest.raises(DataError, match="a batch should be"):
         activation_matching(spec, a, b, [{"x": 1}])
     broken = {name: value * float("nan") for name, value in b.state_dict().items()}
-    with pytest.raises(NonFiniteWeights, match=r"linear1\.weight of b"):
+    with pytest.raises(WeightsError, match=r"linear1\.weight of b"):
         activation_matching(spec, a, broken, torch.randn(4, 6))
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from rebasin_edu.errors import MatchingInterrupted
 from rebasin_edu.lab.models import ResNet20
-from rebasin_edu.matching import MatchingInterrupted, frank_wolfe_matching, weight_matching
+from rebasin_edu.matching import frank_wolfe_matching, weight_matching
 from rebasin_edu.matching.objective import Problem
 from rebasin_edu.matching.relaxation import Relaxation
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebasin_edu.matching import AssignmentError, assign
+from rebasin_edu.errors import RebasinError
+from rebasin_edu.matching import assign
 
 
 @settings(deadline=None, max_examples=40)
@@ -40,5 +41,5 @@ def test_terms_of_rank_one_change_nothing():
 def test_what_is_not_finite_is_refused(bad):
     gains = torch.zeros(3, 3)
     gains[1, 2] = bad
-    with pytest.raises(AssignmentError, match="not finite"):
+    with pytest.raises(RebasinError, match="not finite"):
         assign(gains)

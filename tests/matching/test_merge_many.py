@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from rebasin_edu.errors import MatchingInterrupted, RebasinError, WeightsError
 from rebasin_edu.lab.models import MLP, ResNet20
-from rebasin_edu.matching import MatchingInterrupted, TooFewModels, UnsuitableWeights, merge_many
+from rebasin_edu.matching import merge_many
 from rebasin_edu.matching import merge_many as module
 
 from ..paper_specs import mlp_spec, resnet20_spec
@@ -76,9 +77,9 @@ def test_whole_numbers_and_dtypes_stay():
 def test_bad_input_and_ctrl_c(monkeypatch):
     models = [MLP(6, (5, 4), 3, seed=seed) for seed in range(3)]
     spec = mlp_spec(models[0])
-    with pytest.raises(TooFewModels, match="there are 1"):
+    with pytest.raises(RebasinError, match="there are 1"):
         merge_many(spec, models[:1])
-    with pytest.raises(UnsuitableWeights, match="model 2"):
+    with pytest.raises(WeightsError, match="model 2"):
         merge_many(spec, [*models[:2], MLP(6, (5, 4), 3, seed=2).double()])
     real, calls = module._Merging.visit, []
 

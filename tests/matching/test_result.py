@@ -2,8 +2,9 @@
 
 import pytest
 
+from rebasin_edu.errors import FileFormatError
 from rebasin_edu.lab.models import MLP
-from rebasin_edu.matching import Matching, MatchingError, weight_matching
+from rebasin_edu.matching import Matching, weight_matching
 
 from ..paper_specs import mlp_spec
 
@@ -17,5 +18,5 @@ def test_saved_and_loaded(tmp_path):
     assert "gain" in repr(found)
     assert len(repr(found)) < 300
     path.write_text(path.read_text()[:50])
-    with pytest.raises(MatchingError, match="cut off"):
+    with pytest.raises(FileFormatError, match="cut off"):
         Matching.load(path)

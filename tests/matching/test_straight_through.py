@@ -5,14 +5,10 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from rebasin_edu.errors import DataError, FileFormatError, MatchingInterrupted
 from rebasin_edu.lab.models import MLP
-from rebasin_edu.matching import (
-    MatchingError,
-    MatchingInterrupted,
-    NoTrainingData,
-    straight_through_matching,
-)
 from rebasin_edu.matching import straight_through as module
+from rebasin_edu.matching import straight_through_matching
 
 from ..oracles import objective
 from ..paper_specs import mlp_spec
@@ -88,7 +84,7 @@ def test_a_broken_run_goes_on_to_the_same_end(trained, tmp_path, monkeypatch):
     assert resumed.permutation == whole.permutation
     assert resumed.scores == whole.scores
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(MatchingError, match="not a checkpoint"):
+    with pytest.raises(FileFormatError, match="not a checkpoint"):
         straight_through_matching(spec, a, b, data, checkpoint=path, **options)
 
 
@@ -100,9 +96,9 @@ def test_data_in_other_forms_and_bad_data(trained):
         spec, a.state_dict(), b, loader, model=a, steps=3, progress=False
     )
     assert found.gain > 0
-    with pytest.raises(NoTrainingData, match="no examples"):
+    with pytest.raises(DataError, match="no examples"):
         straight_through_matching(spec, a, b, [], steps=3, progress=False)
-    with pytest.raises(NoTrainingData, match="pair"):
+    with pytest.raises(DataError, match="pair"):
         straight_through_matching(spec, a, b, [x], steps=3, progress=False)
-    with pytest.raises(NoTrainingData, match="model="):
+    with pytest.raises(DataError, match="model="):
         straight_through_matching(spec, a.state_dict(), b, (x, y), steps=3, progress=False)

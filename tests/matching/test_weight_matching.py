@@ -7,16 +7,10 @@ import torch
 import torchvision
 from torch import nn
 
+from rebasin_edu.errors import MatchingInterrupted, SpecError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, VGG16, ResNet20
-from rebasin_edu.matching import (
-    STARTS,
-    MatchingInterrupted,
-    NonFiniteWeights,
-    UnknownStart,
-    UnsuitableWeights,
-    weight_matching,
-)
-from rebasin_edu.symmetry import Permutation, PermutationSpec, SpecMismatch
+from rebasin_edu.matching import STARTS, weight_matching
+from rebasin_edu.symmetry import Permutation, PermutationSpec
 
 from ..oracles import algorithm_1, brute_force, objective
 from ..paper_specs import mlp_spec, resnet20_spec, resnet50_spec, vgg_spec
@@ -290,7 +284,7 @@ def _pair():
 def test_weights_that_are_not_finite_are_named(value, who):
     spec, a, b = _pair()
     (a if who == "a" else b)["linear2.weight"][1, 2] = value
-    with pytest.raises(NonFiniteWeights, match=rf"linear2.weight of {who} holds 1 NaN or infinite"):
+    with pytest.raises(WeightsError, match=rf"linear2.weight of {who} holds 1 NaN or infinite"):
         weight_matching(spec, a, b)
 
 
@@ -303,21 +297,21 @@ def test_a_huge_but_finite_tensor_is_not_taken_for_infinite():
 
 def test_what_cannot_be_compared_is_refused():
     spec, a, b = _pair()
-    with pytest.raises(SpecMismatch, match=r"no parameter 'linear2\.weight'"):
+    with pytest.raises(SpecError, match=r"no parameter 'linear2\.weight'"):
         weight_matching(spec, a, {key: x for key, x in b.items() if key != "linear2.weight"})
-    with pytest.raises(SpecMismatch, match="do the widths differ"):
+    with pytest.raises(SpecError, match="do the widths differ"):
         weight_matching(spec, a, MLP(6, (5, 7), 3, seed=2))
-    with pytest.raises(UnsuitableWeights, match=r"linear1.weight of a is torch.int64"):
+    with pytest.raises(WeightsError, match=r"linear1.weight of a is torch.int64"):
         weight_matching(spec, {key: x.long() for key, x in a.items()}, b)
-    with pytest.raises(UnsuitableWeights, match="complex64"):
+    with pytest.raises(WeightsError, match="complex64"):
         weight_matching(spec, {key: x.to(torch.complex64) for key, x in a.items()}, b)
-    with pytest.raises(UnsuitableWeights, match=r"torch.float32 in a and torch.float64 in b"):
+    with pytest.raises(WeightsError, match=r"torch.float32 in a and torch.float64 in b"):
         weight_matching(spec, a, {key: x.double() for key, x in b.items()})
-    with pytest.raises(UnsuitableWeights, match="on cpu in a and on meta in b"):
+    with pytest.raises(WeightsError, match="on cpu in a and on meta in b"):
         weight_matching(spec, a, {key: x.to("meta") for key, x in b.items()})
-    with pytest.raises(SpecMismatch, match="no groups"):
+    with pytest.raises(SpecError, match="no groups"):
         weight_matching(PermutationSpec.from_axes({"linear1.weight": (None, None)}, a), a, b)
-    with pytest.raises(UnknownStart, match="inward"):
+    with pytest.raises(ValueError, match="inward"):
         weight_matching(spec, a, b, start="middle")
     with pytest.raises(ValueError, match="at least 1"):
         weight_matching(spec, a, b, restarts=0)
@@ -325,7 +319,7 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_a_broken_start_permutation_is_refused():
     spec, a, b = _pair()
-    with pytest.raises(SpecMismatch, match="'linear1'"):
+    with pytest.raises(SpecError, match="'linear1'"):
         weight_matching(spec, a, b, start=Permutation({"linear1": range(4), "linear2": range(4)}))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rebasin_edu.symmetry import Permutation, PermutationError
+from rebasin_edu.errors import SpecError
+from rebasin_edu.symmetry import Permutation
 
 SHAPES = {"a": 5, "heads": 3, "width": (3, 4), "deep": (3, 4, 2)}
 RULERS = {"width": ("heads",), "deep": ("heads", "width")}
@@ -50,12 +51,12 @@ def test_moved_counts_units_that_are_elsewhere():
     ],
 )
 def test_what_is_no_permutation_is_refused(tables, rulers, message):
-    with pytest.raises(PermutationError, match=message):
+    with pytest.raises(SpecError, match=message):
         Permutation(tables, rulers)
 
 
 def test_permutations_of_different_networks_do_not_compose():
-    with pytest.raises(PermutationError, match="permute different things"):
+    with pytest.raises(SpecError, match="permute different things"):
         Permutation({"a": [0, 1]}) @ Permutation({"b": [0, 1]})
 
 
@@ -72,7 +73,5 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
 )
 def test_a_file_that_is_cut_off_or_another_s_says_so(tmp_path, content):
     (tmp_path / "p.json").write_text(content)
-    with pytest.raises(
-        PermutationError, match=r"p\.json is not a permutation saved by rebasin_edu"
-    ):
+    with pytest.raises(SpecError, match=r"p\.json is not a permutation saved by rebasin_edu"):
         Permutation.load(tmp_path / "p.json")

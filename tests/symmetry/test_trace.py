@@ -9,19 +9,20 @@ import math
 import random
 
 import hypothesis.strategies as st
-import paper_specs
 import pytest
 import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from torch import nn
 
+from rebasin_edu.errors import RebasinWarning, SpecError, TraceError
 from rebasin_edu.lab.models import MLP, VGG16, ResNet20
-from rebasin_edu.symmetry import PermutationSpec, SpecMismatch, SpecWarning
+from rebasin_edu.symmetry import PermutationSpec
 from rebasin_edu.symmetry.axis_structure import leaves, pieces
-from rebasin_edu.symmetry.trace import TraceError, trace
+from rebasin_edu.symmetry.trace import trace
 from rebasin_edu.symmetry.verification import generic, prove, tensors
 
+from .. import paper_specs
 from ..symmetry_models import KINDS, Lambda
 from ..symmetry_programs import Program
 
@@ -253,7 +254,7 @@ def test_an_operator_without_a_rule_fixes_what_it_touches_and_says_so_once():
     parts = {"a": nn.Linear(5, 6), "b": nn.Linear(6, 4), "head": nn.Linear(4, 2)}
     model = Lambda(lambda m, x: m.head(m.b(reversed_units(reversed_units(m.a(x)))).relu()), **parts)
     with pytest.warns(
-        SpecWarning, match=r"rebasin_edu_test::reversed has no rule: 6 units"
+        RebasinWarning, match=r"rebasin_edu_test::reversed has no rule: 6 units"
     ) as caught:
         spec = PermutationSpec.from_model(model, torch.randn(3, 5))
     assert len(caught) == 1
@@ -326,7 +327,7 @@ def test_what_cannot_be_traced_says_why(model, inputs, message):
 def test_weights_of_another_width_do_not_belong_to_a_spec():
     spec = PermutationSpec.from_model(MLP(6, (8,), 2), torch.randn(2, 6))
     with pytest.raises(
-        SpecMismatch,
+        SpecError,
         match=r"linear1.* has 8 units in the spec, but linear1\.weight axis 0 .* has 9",
     ):
         spec.apply(MLP(6, (9,), 2), spec.identity())
@@ -345,7 +346,7 @@ def test_a_wrong_spec_is_caught_although_the_head_is_zero():
         },
         model,
     )
-    with pytest.raises(SpecMismatch, match="group 'b' alone"):
+    with pytest.raises(SpecError, match="group 'b' alone"):
         wrong.check(model, torch.randn(3, 4))
 
 
@@ -357,7 +358,7 @@ def test_a_guilty_group_is_fixed_when_the_proof_fails(monkeypatch):
 
     model, inputs = build("rolled")
     monkeypatch.setitem(RULES, "roll", RULES["relu"] if "relu" in RULES else RULES["add"])
-    with pytest.warns(SpecWarning, match="the proof failed"):
+    with pytest.warns(RebasinWarning, match="the proof failed"):
         spec = PermutationSpec.from_model(model, inputs)
     assert prove(spec, model, inputs) < 1e-12
     assert [group.size for group in spec.groups.values()] == [4]
