@@ -61,6 +61,8 @@ from .show.spec_graph import draw_spec
 from .show.widgets import explore, frames, live, move_all, png
 from .symmetry import Permutation, PermutationSpec
 
+__version__ = "0.2.0"
+
 __all__ = [
     "MLP",
     "VGG11",

@@ -238,6 +238,6 @@ def _shape(batch: Batch) -> object:
 def _cat(parts: list[Batch]) -> Batch:
     if len(parts) == 1:
         return parts[0]
-    labels = [part.targets for part in parts]
-    whole = None if labels[0] is None else torch.cat(labels)
-    return Batch(torch.cat([part.inputs for part in parts]), whole)
+    inputs = [part.inputs for part in parts if isinstance(part.inputs, Tensor)]
+    labels = [part.targets for part in parts if part.targets is not None]
+    return Batch(torch.cat(inputs), torch.cat(labels) if labels else None)

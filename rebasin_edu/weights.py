@@ -171,11 +171,11 @@ def replaced(forwards: Mapping[nn.Module, Callable]) -> Iterator[None]:
             module.forward = forward
         yield
     finally:
-        for module, forward in own.items():
-            if forward is None:
+        for module, before in own.items():
+            if before is None:
                 module.__dict__.pop("forward", None)
             else:
-                module.forward = forward
+                module.forward = before
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 import rebasin_edu
+import rebasin_edu.errors
 
 PACKAGE = Path(rebasin_edu.__file__).parent
+GROUND = {"errors", "storage", "batches", "weights"}  # under every room
 LEFT_OF = {
     "symmetry": set(),
     "matching": {"symmetry"},
@@ -31,8 +33,8 @@ MODULES = [
 ]
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """The rooms that a file imports at run time (imports for type checking alone do not count)."""
+def imports(path: Path) -> set[str]:
+    """The package's modules that a file imports at run time, at its head or inside a function."""
     tree = ast.parse(path.read_text())
     typing_only = {
         child
@@ -40,38 +42,79 @@ def imported_rooms(path: Path) -> set[str]:
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
         for child in ast.walk(node)
     }
-    parts = ("rebasin_edu", *path.relative_to(PACKAGE).with_suffix("").parts)
+    parts = ["rebasin_edu", *path.relative_to(PACKAGE).with_suffix("").parts]
     found = set()
-    for node in ast.walk(tree):
-        if node in typing_only:
-            continue
+    for node in set(ast.walk(tree)) - typing_only:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = [*parts[: -node.level], node.module or ""] if node.level else [node.module]
+            base = [*parts[: -node.level], node.module] if node.level else [node.module]
             names = [".".join([*filter(None, base), alias.name]) for alias in node.names]
         else:
             continue
-        found |= {
-            name.split(".")[1]
-            for name in names
-            if name.startswith("rebasin_edu.") and name.split(".")[1] in LEFT_OF
-        }
+        for name in names:
+            while name.startswith("rebasin_edu") and name not in MODULES:
+                name = name.rpartition(".")[0]  # a name inside a module
+            found |= {name} & set(MODULES)
     return found
+
+
+def files(folder: Path = PACKAGE) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
 
 
 @pytest.mark.parametrize("room", LEFT_OF)
 def test_data_flows_one_way(room):
-    for path in (PACKAGE / room).rglob("*.py"):
-        assert imported_rooms(path) - {room} <= LEFT_OF[room], (
-            f"{path.relative_to(PACKAGE)} imports from a room to its right"
-        )
+    for path in files(PACKAGE / room):
+        rooms = {name.split(".")[1] for name in imports(path) if "." in name} & LEFT_OF.keys()
+        wrong = rooms - {room} - LEFT_OF[room]
+        assert not wrong, f"{path.relative_to(PACKAGE)} imports from a room to its right: {wrong}"
+
+
+def test_the_ground_floor_stands_on_nothing():
+    for name in GROUND:
+        above = {module.split(".")[1] for module in imports(PACKAGE / f"{name}.py")} - GROUND
+        assert not above, f"{name}.py imports from {above}"
+
+
+def test_no_circle_of_imports():
+    """Also none that is hidden in a function."""
+    graph = {}
+    for path in files():
+        module = ".".join(["rebasin_edu", *path.relative_to(PACKAGE).with_suffix("").parts])
+        if not module.endswith(("__init__", "__main__")):
+            graph[module] = {name for name in imports(path) if name != module}
+    packages = {module for module in MODULES if module not in graph}
+    for targets in graph.values():  # a package stands for the modules that it re-exports
+        targets -= packages
+    while graph:
+        free = {module for module, targets in graph.items() if not targets & graph.keys()}
+        assert free, f"a circle of imports among {sorted(graph)}"
+        graph = {module: targets for module, targets in graph.items() if module not in free}
 
 
 def test_the_public_face_is_what_it_lists():
     for name in rebasin_edu.__all__:
         assert hasattr(rebasin_edu, name), name
-    assert len(set(rebasin_edu.__all__)) == len(rebasin_edu.__all__)
+    assert len(set(rebasin_edu.__all__)) == len(rebasin_edu.__all__) <= 26
+
+
+def test_errors_are_few_and_of_one_family():
+    exceptions = {
+        value
+        for name, value in vars(rebasin_edu.errors).items()
+        if isinstance(value, type) and issubclass(value, BaseException)
+    }
+    assert len(exceptions) <= 9
+    family = (rebasin_edu.errors.RebasinError, UserWarning, KeyboardInterrupt)
+    assert all(issubclass(value, family) for value in exceptions)
+
+
+def test_the_version_stands_in_one_place():
+    citation = (PACKAGE.parent / "CITATION.cff").read_text()
+    assert f"\nversion: {rebasin_edu.__version__}\n" in citation
+    changes = (PACKAGE.parent / "CHANGELOG.md").read_text()
+    assert f"\n## {rebasin_edu.__version__}" in changes
 
 
 def test_importing_it_is_light():
@@ -81,7 +124,6 @@ def test_importing_it_is_light():
         "sklearn",
         "ipywidgets",
         "IPython",
-        "mlxtend",
         "pandas",
         "distributed",
     ]
@@ -113,9 +155,17 @@ def test_readme_runs(monkeypatch):
 
 
 def test_modules_stay_readable():
-    long = {
-        str(p.relative_to(PACKAGE)): n
-        for p in PACKAGE.rglob("*.py")
-        if (n := len(p.read_text().splitlines())) > 320
-    }
-    assert not long, f"a module that grows past 320 lines holds two ideas: {long}"
+    lines = {str(p.relative_to(PACKAGE)): len(p.read_text().splitlines()) for p in files()}
+    long = {name: count for name, count in lines.items() if count > 250}
+    assert not long, f"a module that grows past 250 lines holds two ideas: {long}"
+
+
+def test_the_package_stays_small():
+    counts = dict.fromkeys(("library", "package"), 0)
+    for path in files():
+        room, count = path.relative_to(PACKAGE).parts[0], len(path.read_text().splitlines())
+        counts["package"] += count * (room != "course")
+        rooms = {"symmetry", "matching", "landscape"}
+        counts["library"] += count * (room in rooms or room.removesuffix(".py") in GROUND)
+    assert counts["library"] <= 7_000, counts
+    assert counts["package"] <= 9_500, counts

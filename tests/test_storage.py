@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(
-        FileFormatError, match=r"No space left on device.*old file there is untouch"
+        FileFormatError, match=r"No space left.*old file there is untouched"
     ):
         storage.write_atomically(path, fails)
     assert storage.load_json(path, format=FORMAT) == {"n": 1}
