@@ -1,5 +1,5 @@
 # make lab   set up .venv once and open JupyterLab at the tour   (PORT=8888, ARGS=--no-browser)
-# make test  set up .venv once and run ruff, the unit tests and every notebook
+# make test  set up .venv once and run ruff, mypy, the unit tests and every notebook
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,7 +23,8 @@ lab: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --numprocesses=auto
 	REBASIN_EDU_FAST=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --durations=5 notebooks
 
 slow: $(VENV)/.ready
