@@ -85,7 +85,7 @@ def brute_force(spec: PermutationSpec, a: dict, b: dict) -> tuple[Permutation, f
         )
     best = None
     for tables in itertools.product(*choices):
-        permutation = Permutation(dict(zip(spec.groups, tables)), spec.rulers)
+        permutation = Permutation(dict(zip(spec.groups, tables)), spec.parents)
         value = objective(spec, a, b, permutation)
         if best is None or value > best[1]:
             best = permutation, value

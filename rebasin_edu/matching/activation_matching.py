@@ -221,7 +221,7 @@ def _result(
 ) -> Matching:
     objective = similar.value(tables, similar.gains)
     return Matching(
-        Permutation(tables, similar.spec.rulers),
+        Permutation(tables, similar.spec.parents),
         objective,
         objective - base,
         "activation matching",

@@ -69,7 +69,7 @@ def readings(trace: Trace, spec: PermutationSpec) -> dict[tuple[str, str], list[
             slots = slot_dims(piece, spec)
             for dims in slots:
                 key = tuple(piece.leaves[d].name for d in dims)
-                fibres = [name for name in key if spec.rulers.get(name)]
+                fibres = [name for name in key if spec.parents.get(name)]
                 mark = (site.value, key, piece.offsets, piece.strides)
                 if (
                     mark in seen

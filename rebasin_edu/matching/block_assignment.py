@@ -33,7 +33,7 @@ class Move:
     """Groups that are matched in one step.
 
     ``kind`` is ``"plain"`` for a group alone, ``"family"`` for a group with all that it rules, and
-    ``"rows"`` for a group whose rulers are held, with one order for each unit of them (what it
+    ``"rows"`` for a group whose parents are held, with one order for each unit of them (what it
     rules itself moves along in blocks).
     """
 
@@ -48,24 +48,24 @@ class Move:
 def moves(spec: PermutationSpec) -> list[Move]:
     """How the groups of a spec are matched: every group is in one move."""
     rules: dict[str, list[str]] = {}
-    for group, rulers in spec.rulers.items():
-        for ruler in rulers:
-            rules.setdefault(ruler, []).append(group)
+    for group, parents in spec.parents.items():
+        for parent in parents:
+            rules.setdefault(parent, []).append(group)
 
     found, taken = [], set()
     for group in spec.groups:
         below = [fibre for fibre in rules.get(group, ()) if fibre in spec.groups]
         if (
             below
-            and not spec.rulers.get(group)
-            and all(spec.rulers[f] == (group,) and f not in rules for f in below)
+            and not spec.parents.get(group)
+            and all(spec.parents[f] == (group,) and f not in rules for f in below)
         ):
             found.append(Move("family", (group, *below)))
             taken.update(found[-1].groups)
     for group in spec.groups:
         if group not in taken:
             found.append(
-                Move("rows" if spec.rulers.get(group) or group in rules else "plain", (group,))
+                Move("rows" if spec.parents.get(group) or group in rules else "plain", (group,))
             )
     order = list(spec.groups)
     return sorted(found, key=lambda move: order.index(move.name))
@@ -84,7 +84,7 @@ def solve(
     Args:
         gains: key → its gain matrix ``(n, n)``.
         tables: the present orders.
-        beside: count the places where two fibres of one ruler stand side by side, which ``gains``
+        beside: count the places where two fibres of one parent stand side by side, which ``gains``
             cannot.
     """
     if move.kind == "plain":
@@ -106,7 +106,7 @@ def vertex(
     """
     tables = dict(tables)
     for move in parts:
-        if move.kind == "rows":  # fixed rulers stay where they are: only the diagonal blocks count
+        if move.kind == "rows":  # fixed parents stay where they are: only the diagonal blocks count
             (key,) = keys_of(problem, move)
             shape = problem.spec.shapes[move.name]
             blocks = gains[key].reshape(-1, shape[-1], gains[key].shape[0] // shape[-1], shape[-1])
@@ -125,11 +125,11 @@ def keys_of(problem: Keyed, move: Move) -> list[Key]:
     elif move.kind == "family":
         keys = [(move.name,), *((move.name, fibre) for fibre in move.groups[1:])]
     else:
-        rulers = problem.spec.rulers.get(move.name, ())
-        if not rulers or any(ruler in problem.spec.groups for ruler in rulers):
+        parents = problem.spec.parents.get(move.name, ())
+        if not parents or any(parent in problem.spec.groups for parent in parents):
             return []
         keys = [
-            key for key in problem.keys if key[-1] == move.name and set(key) == {move.name, *rulers}
+            key for key in problem.keys if key[-1] == move.name and set(key) == {move.name, *parents}
         ]
         keys = keys if len(keys) == 1 else []
     return [key for key in keys if key in problem.keys]
@@ -144,7 +144,7 @@ def _match_family(
 ) -> dict[str, Tensor]:
     """New orders for a group and all it rules, the others held.
 
-    Exact where no tensor holds two groups of the same ruler. Where one does (a grouped
+    Exact where no tensor holds two groups of the same parent. Where one does (a grouped
     convolution's inputs and outputs) the pair's orders are found one after the other, so it is a
     proposal.
     """
@@ -179,7 +179,7 @@ def _match_family(
 
 
 def shared(problem: Problem, root: str, fibre: str) -> list[tuple[Part, int]]:
-    """Where a fibre stands beside another one of its ruler, in one slot: (part, number of the
+    """Where a fibre stands beside another one of its parent, in one slot: (part, number of the
     slot).
     """
     return [
@@ -228,16 +228,16 @@ def _shared_gains(
 
 
 def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Tensor:
-    """For each unit of the group's rulers, what is gained by each pairing: ``(ruler sizes …, n,
+    """For each unit of the group's parents, what is gained by each pairing: ``(parent sizes …, n,
     n)``; what it rules moves along.
 
     Places in which the group occurs twice are left out: there it is a proposal.
     """
     spec = problem.spec
     alone = spec.identity()
-    alone = Permutation({**alone, group: tables[group]}, spec.rulers)
+    alone = Permutation({**alone, group: tables[group]}, spec.parents)
     before = alone.inverse() @ Permutation(
-        tables, spec.rulers
+        tables, spec.parents
     )  # the present permutation but for this group's own order
     total = torch.zeros(
         *tables[group].shape, spec.groups[group].size, dtype=problem.dtype, device=problem.device
@@ -246,9 +246,9 @@ def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Ten
         part = problem.parts[p]
         dims = part.piece.dims(group)
         if len(dims) == 1:
-            ruling = [part.piece.ruler_dim(dims[0], ruler) for ruler in spec.rulers.get(group, ())]
+            ruling = [part.piece.parent_dim(dims[0], parent) for parent in spec.parents.get(group, ())]
             a = part.whole[0]
-            b = part.piece.permuted(part.whole[1], dict(before), spec.rulers)
+            b = part.piece.permuted(part.whole[1], dict(before), spec.parents)
             order = [*ruling, dims[0], *(d for d in range(a.ndim) if d not in (*ruling, dims[0]))]
             a, b = (x.permute(order).reshape(*total.shape[:-1], -1) for x in (a, b))
             total += a @ b.transpose(-1, -2)
@@ -261,6 +261,6 @@ def follow(
     """All orders once ``group`` has a new one and carries what it rules."""
     spec = problem.spec
     identity = spec.identity()
-    old = Permutation({**identity, group: tables[group]}, spec.rulers)
-    new = Permutation({**identity, group: order}, spec.rulers)
-    return dict(new @ old.inverse() @ Permutation(tables, spec.rulers))
+    old = Permutation({**identity, group: tables[group]}, spec.parents)
+    new = Permutation({**identity, group: order}, spec.parents)
+    return dict(new @ old.inverse() @ Permutation(tables, spec.parents))

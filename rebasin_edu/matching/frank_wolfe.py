@@ -73,7 +73,7 @@ def frank_wolfe_matching(
 
     def result(descent: Descent, converged: bool) -> Matching:
         objective = problem.value(descent.tables)
-        permutation = Permutation(descent.tables, spec.rulers)
+        permutation = Permutation(descent.tables, spec.parents)
         made = Matching(
             permutation,
             objective,

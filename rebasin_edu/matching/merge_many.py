@@ -131,7 +131,7 @@ class _Merging:
             found = max(found, self._entered(problem), key=lambda pair: pair[0])
         if found[0] <= before + 1e-12 * problem.scale:
             return False
-        self.permutations[i] = Permutation(found[1], self.spec.rulers)
+        self.permutations[i] = Permutation(found[1], self.spec.parents)
         self.history.append(
             Step(sweep, f"model {i}", found[0] - before, time.perf_counter() - self.began)
         )
@@ -142,7 +142,7 @@ class _Merging:
         start = self.base
         for i in range(1, len(self.parts)):
             problem = self._problem(i, list(range(i)))
-            self.permutations[i] = Permutation(self._entered(problem)[1], self.spec.rulers)
+            self.permutations[i] = Permutation(self._entered(problem)[1], self.spec.parents)
             now = self.objective()
             self.history.append(
                 Step(0, f"model {i}", now - start, time.perf_counter() - self.began)

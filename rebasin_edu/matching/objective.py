@@ -21,7 +21,7 @@ from ..symmetry.axis_structure import Piece
 from .checks import checked, working_dtype
 
 CHUNK = 2**16  # entries compared at once in float64: what stays in a core's cache
-Key = tuple[str, ...]  # the leaves that share a slot: (group,), or its rulers first: (heads, width)
+Key = tuple[str, ...]  # the leaves that share a slot: (group,), or its parents first: (heads, width)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def flat_index(spec: PermutationSpec, key: Key, tables: Mapping[str, Tensor]) ->
     flat = torch.zeros(sizes, dtype=torch.long)
     for dim, name in enumerate(key):
         table = tables.get(name, torch.arange(sizes[dim]))
-        own = [key.index(ruler) for ruler in spec.rulers.get(name, ())] if name in tables else []
+        own = [key.index(parent) for parent in spec.parents.get(name, ())] if name in tables else []
         own.append(dim)
         order = sorted(range(len(own)), key=lambda k, own=own: own[k])
         shape = [sizes[d] if d in own else 1 for d in range(len(key))]
@@ -192,19 +192,19 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 def slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:
-    """The dimensions of the piece's groups, those that a ruler ties together in one list, rulers
+    """The dimensions of the piece's groups, those that a parent ties together in one list, parents
     first.
     """
     sets: list[set[int]] = []
     for dim, leaf in enumerate(piece.leaves):
         if leaf.name in spec.groups:
-            tied = {dim, *(piece.ruler_dim(dim, ruler) for ruler in spec.rulers.get(leaf.name, ()))}
+            tied = {dim, *(piece.parent_dim(dim, parent) for parent in spec.parents.get(leaf.name, ()))}
             for other in [other for other in sets if other & tied]:
                 sets.remove(other)
                 tied |= other
             sets.append(tied)
 
     def depth(dim: int) -> tuple[int, int]:
-        return len(spec.rulers.get(piece.leaves[dim].name, ())), dim
+        return len(spec.parents.get(piece.leaves[dim].name, ())), dim
 
     return [sorted(dims, key=depth) for dims in sets]

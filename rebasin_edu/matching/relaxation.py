@@ -28,7 +28,7 @@ class Relaxation:
 
     Parameters in which more than two groups meet, or a grouped convolution's own weights, are not
     of second degree: they are left out here and counted in the descent that follows. Groups with
-    more than one level of rulers stay where they are.
+    more than one level of parents stay where they are.
 
     Args:
         problem: the two networks.
@@ -126,7 +126,7 @@ class Relaxation:
             for own, other in ((0, 1), (1, 0)) if len(part.slots) == 2 else ():
                 a, b = (
                     self._summed(x, other, part.slots[other]) for x in (part.a, part.b)
-                )  # (own, fixed rulers and rest)
+                )  # (own, fixed parents and rest)
                 free = part.slots[other].size * a.shape[1]
                 gradient[part.slots[own].key].addmm_(a, b.T, alpha=part.a[0, 0].numel() / free)
         return gradient

@@ -68,7 +68,7 @@ class Matching:
             "format": "rebasin_edu.Matching/1",
             "permutation": {
                 "tables": {name: table.tolist() for name, table in self.permutation.items()},
-                "rulers": self.permutation.rulers,
+                "rulers": self.permutation.parents,
             },
         }
         part = path.with_name(path.name + ".part")

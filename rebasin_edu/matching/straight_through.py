@@ -126,7 +126,7 @@ def straight_through_matching(
     def result(converged: bool) -> Matching:
         objective = whole.value(state.best)
         rows = tuple(Step(*row) for row in state.history)
-        return Matching(Permutation(state.best, spec.rulers), objective, objective - base, "straight-through estimator", rows,
+        return Matching(Permutation(state.best, spec.parents), objective, objective - base, "straight-through estimator", rows,
                         converged, state.seconds, tuple(state.losses))  # fmt: skip
 
     bar = tqdm(
@@ -194,7 +194,7 @@ class _Midpoint:
         self.spec, self.criterion = spec, loss
 
     def at(self, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        b = self.spec.apply(self.b, Permutation(tables, self.spec.rulers))
+        b = self.spec.apply(self.b, Permutation(tables, self.spec.parents))
         return {
             n: (x + b[n]) / 2 if x.is_floating_point() else x.clone() for n, x in self.a.items()
         }

@@ -112,7 +112,7 @@ def _result(
     first = first._replace(gain=objective - base - sum(step.gain for step in descent.history))
     history = (first, *descent.history)
     return Matching(
-        Permutation(descent.tables, spec.rulers),
+        Permutation(descent.tables, spec.parents),
         objective,
         objective - base,
         "weight matching",

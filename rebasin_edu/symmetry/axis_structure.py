@@ -181,26 +181,26 @@ class Piece:
         """The dimensions of the view that belong to the leaf of this name."""
         return [dim for dim, leaf in enumerate(self.leaves) if leaf.name == name]
 
-    def ruler_dim(self, dim: int, ruler: str) -> int | None:
+    def parent_dim(self, dim: int, parent: str) -> int | None:
         """Where in the view the leaf that rules dimension ``dim`` lies: on the same axis if it is
         there, else anywhere.
         """
-        found = self.dims(ruler)
+        found = self.dims(parent)
         same_axis = [d for d in found if self.axes[d] == self.axes[dim]]
         if len(same_axis) == 1:
             return same_axis[0]
         return found[0] if len(found) == 1 else None
 
     def permuted(
-        self, view: Tensor, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]]
+        self, view: Tensor, tables: Mapping[str, Tensor], parents: Mapping[str, tuple[str, ...]]
     ) -> Tensor:
         """``view`` with every leaf in its new order: entry ``i`` along a leaf is the old entry
         ``table[i]``.
 
-        A leaf with rulers has a table of shape ``(ruler sizes …, leaf size)``; its row is chosen by
-        the *new* indices of its rulers.
+        A leaf with parents has a table of shape ``(parent sizes …, leaf size)``; its row is chosen by
+        the *new* indices of its parents.
         """
-        if not any(rulers.get(leaf.name) and leaf.name in tables for leaf in self.leaves):
+        if not any(parents.get(leaf.name) and leaf.name in tables for leaf in self.leaves):
             for dim, leaf in enumerate(self.leaves):
                 if leaf.name in tables:
                     view = view.index_select(dim, tables[leaf.name].to(view.device))
@@ -211,7 +211,7 @@ class Piece:
             own = (
                 [dim]
                 if table is None
-                else [*(self.ruler_dim(dim, ruler) for ruler in rulers.get(leaf.name, ())), dim]
+                else [*(self.parent_dim(dim, parent) for parent in parents.get(leaf.name, ())), dim]
             )
             table = torch.arange(leaf.size) if table is None else table
             order = sorted(

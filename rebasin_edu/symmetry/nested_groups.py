@@ -2,7 +2,7 @@
 
 A head's width never appears without its head, in no tensor that the model computes. So each head
 may order its own units as it likes: the head *rules* its width. The condition must hold in every
-tensor, those inside of operators included, and which of the ruler's axes is meant must be clear:
+tensor, those inside of operators included, and which of the parent's axes is meant must be clear:
 the one in the same product, else the only one there is.
 """
 
@@ -29,18 +29,18 @@ def leaf_boxes(label: Label) -> set[Box]:
     return set().union(*(leaf_boxes(part) for part in label.parts))
 
 
-def _where(ruler: Atom, box: Box, others: list[set[Box]]) -> int | None:
-    """Which axis tells the unit of ``ruler`` for an atom in ``box``: -1 its own, else the position
+def _where(parent: Atom, box: Box, others: list[set[Box]]) -> int | None:
+    """Which axis tells the unit of ``parent`` for an atom in ``box``: -1 its own, else the position
     in ``others``, else none.
     """
-    if box.count(ruler) == 1:
+    if box.count(parent) == 1:
         return -1
-    if ruler in box:
+    if parent in box:
         return None
     there = [
-        (k, {one.count(ruler) for one in boxes})
+        (k, {one.count(parent) for one in boxes})
         for k, boxes in enumerate(others)
-        if any(ruler in one for one in boxes)
+        if any(parent in one for one in boxes)
     ]
     return there[0][0] if len(there) == 1 and there[0][1] == {1} else None
 
@@ -55,81 +55,81 @@ def fibres(
         candidates: the free atoms that occur in parameters.
     """
     boxed = [[leaf_boxes(label) for label in labels] for labels in dict.fromkeys(tensors)]
-    rulers: dict[Atom, set[Atom]] = {}
+    parents: dict[Atom, set[Atom]] = {}
     for axes in boxed:
         for axis, boxes in enumerate(axes):
             others = axes[:axis] + axes[axis + 1 :]
             for box in boxes:
                 for atom in dict.fromkeys(box):
-                    if atom not in candidates or rulers.get(atom) == set():
+                    if atom not in candidates or parents.get(atom) == set():
                         continue
                     near = (
-                        rulers[atom]
-                        if atom in rulers
+                        parents[atom]
+                        if atom in parents
                         else {a for one in axes for b in one for a in b} - {atom}
                     )
-                    rulers[atom] = {
-                        ruler
-                        for ruler in near
-                        if box.count(atom) == 1 and _where(ruler, box, others) is not None
+                    parents[atom] = {
+                        parent
+                        for parent in near
+                        if box.count(atom) == 1 and _where(parent, box, others) is not None
                     }
-    chosen = _without_circles(rulers)
+    chosen = _without_circles(parents)
     while wrong := next(_disagreements(boxed, chosen), None):
         chosen[wrong[0]].discard(wrong[1])
     depth = {atom: len(ruling) for atom, ruling in chosen.items()}
     return {
-        atom: tuple(sorted(ruling, key=lambda ruler: (depth.get(ruler, 0), ruler.number)))
+        atom: tuple(sorted(ruling, key=lambda parent: (depth.get(parent, 0), parent.number)))
         for atom, ruling in chosen.items()
         if ruling
     }
 
 
-def _without_circles(rulers: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
+def _without_circles(parents: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
     """Of two atoms that never part, the smaller rules the larger: that leaves the most symmetries."""
 
     def key(atom: Atom) -> tuple:
         return (not atom.reason, atom.size, atom.number)
 
-    chosen: dict[Atom, set[Atom]] = {atom: set() for atom in rulers}
+    chosen: dict[Atom, set[Atom]] = {atom: set() for atom in parents}
 
     def above(atom: Atom) -> set[Atom]:
-        return set().union(*({ruler} | above(ruler) for ruler in chosen.get(atom, ())))
+        return set().union(*({parent} | above(parent) for parent in chosen.get(atom, ())))
 
-    for atom in sorted(rulers, key=key):
-        for ruler in sorted(rulers[atom], key=key):
-            mutual = atom in rulers.get(ruler, ())
-            if (not mutual or key(ruler) < key(atom)) and atom not in above(ruler):
-                chosen[atom].add(ruler)
+    for atom in sorted(parents, key=key):
+        for parent in sorted(parents[atom], key=key):
+            mutual = atom in parents.get(parent, ())
+            if (not mutual or key(parent) < key(atom)) and atom not in above(parent):
+                chosen[atom].add(parent)
     return chosen
 
 
 def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
-    """An atom and a ruler of it that is ruled itself, where the two do not have that ruler's ruler
+    """An atom and a parent of it that is ruled itself, where the two do not have that parent's parent
     on the same axis.
     """
     for atom, ruling in chosen.items():
-        for ruler in ruling:
-            for top in chosen.get(ruler, ()):
+        for parent in ruling:
+            for top in chosen.get(parent, ()):
                 if top not in ruling:
-                    yield atom, ruler
-    deep = {atom for atom, ruling in chosen.items() if any(chosen.get(ruler) for ruler in ruling)}
+                    yield atom, parent
+    deep = {atom for atom, ruling in chosen.items() if any(chosen.get(parent) for parent in ruling)}
     for axes in boxed if deep else ():
         for axis, boxes in enumerate(axes):
             others = axes[:axis] + axes[axis + 1 :]
             places = [k for k in range(len(axes)) if k != axis]
             for box, atom in ((one, atom) for one in boxes for atom in one if atom in deep):
-                for ruler in chosen[atom]:
-                    at = _where(ruler, box, others)
+                for parent in chosen[atom]:
+                    at = _where(parent, box, others)
                     home = axis if at == -1 else places[at]
-                    for top in chosen.get(ruler, ()):
+                    for top in chosen.get(parent, ()):
                         own = _where(top, box, others)
                         own = axis if own == -1 else places[own]
                         rest = axes[:home] + axes[home + 1 :]
                         rest_places = [k for k in range(len(axes)) if k != home]
-                        for ruler_box in (one for one in axes[home] if ruler in one):
-                            found = _where(top, ruler_box, rest)
+                        for parent_box in (one for one in axes[home] if parent in one):
+                            found = _where(top, parent_box, rest)
                             if (
                                 found is None
                                 or (home if found == -1 else rest_places[found]) != own
                             ):
-                                yield atom, ruler
+                                yield atom, parent

@@ -19,7 +19,7 @@ class Permutation(Mapping):
     ``permutation[group]`` is a 1-D ``LongTensor`` ``p`` of the group's size: unit ``i`` of the
     permuted network is unit ``p[i]`` of the old one (the paper's ``P`` has its ones at ``(i,
     p[i])``). A group that is *ruled* by other groups (a head's width by the heads) has a table of
-    shape ``(ruler sizes …, size)``: a row for each unit of its rulers, in their new order.
+    shape ``(parent sizes …, size)``: a row for each unit of its parents, in their new order.
 
     >>> p = Permutation({"hidden": [2, 0, 1]})
     >>> (p @ p.inverse()) == Permutation.identity({"hidden": 3})
@@ -28,7 +28,7 @@ class Permutation(Mapping):
     Args:
         tables: group name → its order, anything ``torch.as_tensor`` takes. Copied, and kept on the
             CPU.
-        rulers: group name → the names of the groups that rule it, outermost first; only for tables
+        parents: group name → the names of the groups that rule it, outermost first; only for tables
             of more than one axis.
 
     Raises:
@@ -36,22 +36,22 @@ class Permutation(Mapping):
     """
 
     def __init__(
-        self, tables: Mapping[str, Tensor], rulers: Mapping[str, tuple[str, ...]] | None = None
+        self, tables: Mapping[str, Tensor], parents: Mapping[str, tuple[str, ...]] | None = None
     ):
         self._tables = {
             name: torch.as_tensor(table).detach().to("cpu", torch.long).clone()
             for name, table in tables.items()
         }
-        self.rulers = {
+        self.parents = {
             name: tuple(ruling)
-            for name, ruling in (rulers or {}).items()
+            for name, ruling in (parents or {}).items()
             if ruling and name in self._tables
         }
         for name, table in self._tables.items():
-            depth = len(self.rulers.get(name, ()))
+            depth = len(self.parents.get(name, ()))
             if table.ndim != depth + 1:
                 raise SpecError(
-                    f"the table of group {name!r} has {table.ndim} axes; with {depth} rulers it needs {depth + 1}"
+                    f"the table of group {name!r} has {table.ndim} axes; with {depth} parents it needs {depth + 1}"
                 )
             if not torch.equal(
                 table.sort(-1).values, torch.arange(table.shape[-1]).expand_as(table)
@@ -64,7 +64,7 @@ class Permutation(Mapping):
     def identity(
         cls,
         sizes: Mapping[str, int | tuple[int, ...]],
-        rulers: Mapping[str, tuple[str, ...]] | None = None,
+        parents: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Permutation:
         """The permutation that leaves every unit where it is; a size is a number or, for a ruled
         group, the table's shape.
@@ -73,7 +73,7 @@ class Permutation(Mapping):
             name: (size,) if isinstance(size, int) else tuple(size) for name, size in sizes.items()
         }
         return cls(
-            {name: torch.arange(shape[-1]).expand(shape) for name, shape in shapes.items()}, rulers
+            {name: torch.arange(shape[-1]).expand(shape) for name, shape in shapes.items()}, parents
         )
 
     @classmethod
@@ -81,7 +81,7 @@ class Permutation(Mapping):
         cls,
         sizes: Mapping[str, int | tuple[int, ...]],
         seed: int = 0,
-        rulers: Mapping[str, tuple[str, ...]] | None = None,
+        parents: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Permutation:
         """A uniformly random permutation of every group; the same seed gives the same one."""
         generator = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ class Permutation(Mapping):
                 name: torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
                 for name, shape in shapes.items()
             },
-            rulers,
+            parents,
         )
 
     def __getitem__(self, group: str) -> Tensor:
@@ -125,15 +125,15 @@ class Permutation(Mapping):
         table = self._tables[group]
         return int((table != torch.arange(table.shape[-1])).sum())
 
-    def _ruler_index(self, group: str) -> tuple[Tensor, ...]:
-        """For each ruler of ``group``, the old unit at each new index, broadcastable to the leading
+    def _parent_index(self, group: str) -> tuple[Tensor, ...]:
+        """For each parent of ``group``, the old unit at each new index, broadcastable to the leading
         axes of the table.
         """
-        ruling = self.rulers.get(group, ())
+        ruling = self.parents.get(group, ())
         index = []
-        for k, ruler in enumerate(ruling):
-            above = [ruling.index(name) for name in self.rulers.get(ruler, ())]
-            table = self._tables.get(ruler, torch.arange(self._tables[group].shape[k]))
+        for k, parent in enumerate(ruling):
+            above = [ruling.index(name) for name in self.parents.get(parent, ())]
+            table = self._tables.get(parent, torch.arange(self._tables[group].shape[k]))
             order = sorted(range(table.ndim), key=lambda axis: [*above, k][axis])
             shape = [1] * len(ruling)
             for axis, position in enumerate([*above, k]):
@@ -146,37 +146,37 @@ class Permutation(Mapping):
         inverted: dict[str, Tensor] = {}
         for name, table in self._tables.items():
             undone = table.argsort(-1)
-            index = torch.broadcast_tensors(*self._ruler_index(name)) if name in self.rulers else ()
+            index = torch.broadcast_tensors(*self._parent_index(name)) if name in self.parents else ()
             if index:  # row i of the table moves to where its ruling units came from
                 moved = torch.empty_like(undone)
                 moved[index] = undone
                 undone = moved
             inverted[name] = undone
-        return Permutation(inverted, self.rulers)
+        return Permutation(inverted, self.parents)
 
     def __matmul__(self, first: Permutation) -> Permutation:
         """``p @ q``: first ``q``, then ``p``, as one permutation; ``spec.apply(w, p @ q) ==
         spec.apply(spec.apply(w, q), p)``.
 
         Raises:
-            SpecError: the two have different groups, sizes or rulers.
+            SpecError: the two have different groups, sizes or parents.
         """
         if {n: t.shape for n, t in self.items()} != {
             n: t.shape for n, t in first.items()
-        } or self.rulers != first.rulers:
+        } or self.parents != first.parents:
             raise SpecError(f"these permute different things: {self!r} and {first!r}")
         composed = {}
         for name, table in self._tables.items():
-            rows = tuple(index.unsqueeze(-1) for index in self._ruler_index(name))
+            rows = tuple(index.unsqueeze(-1) for index in self._parent_index(name))
             composed[name] = first[name][(*rows, table)]
-        return Permutation(composed, self.rulers)
+        return Permutation(composed, self.parents)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write to a JSON file, whole or not at all."""
         path = Path(path)
         content = {
             "format": "rebasin_edu.Permutation/1",
-            "rulers": self.rulers,
+            "rulers": self.parents,
             "tables": {n: t.tolist() for n, t in self.items()},
         }
         part = path.with_name(path.name + ".part")

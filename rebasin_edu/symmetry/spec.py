@@ -23,10 +23,10 @@ class Group:
     name: str
     size: int
     occurrences: tuple[tuple[str, int], ...]  # (parameter or buffer, axis)
-    rulers: tuple[
+    parents: tuple[
         str, ...
     ] = ()  # the groups (or fixed axes) for each of whose units this one has an order of its own
-    copies: int = 1  # how many orders: the product of the rulers' sizes
+    copies: int = 1  # how many orders: the product of the parents' sizes
 
 
 class PermutationSpec:
@@ -39,7 +39,7 @@ class PermutationSpec:
     Args:
         axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axis_structure``) per
             axis. What is not named stays as it is.
-        rulers: group name → names of the leaves that rule it (fibres), outermost first.
+        parents: group name → names of the leaves that rule it (fibres), outermost first.
         buffers: the names in ``axes`` that are buffers: they are permuted, and kept out of every
             matching objective.
         left_out: names that the network does not use, with the reason.
@@ -49,7 +49,7 @@ class PermutationSpec:
         self,
         axes: Mapping[str, tuple[Term, ...]],
         *,
-        rulers: Mapping[str, tuple[str, ...]] | None = None,
+        parents: Mapping[str, tuple[str, ...]] | None = None,
         buffers: frozenset[str] | set[str] = frozenset(),
         left_out: Mapping[str, str] | None = None,
     ):
@@ -65,17 +65,17 @@ class PermutationSpec:
                         raise SpecError(
                             f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}"
                         )
-        self.rulers = {
+        self.parents = {
             name: tuple(ruling)
-            for name, ruling in (rulers or {}).items()
+            for name, ruling in (parents or {}).items()
             if ruling and not self.leaves[name].fixed
         }
         for piece in (piece for name in self.axes for piece in self.pieces[name]):
             for dim, leaf in enumerate(piece.leaves):
-                for ruler in self.rulers.get(leaf.name, ()):
-                    if piece.ruler_dim(dim, ruler) is None:
+                for parent in self.parents.get(leaf.name, ()):
+                    if piece.parent_dim(dim, parent) is None:
                         raise SpecError(
-                            f"group {leaf.name!r} is ruled by {ruler!r}, which is not there once in {piece.parameter}"
+                            f"group {leaf.name!r} is ruled by {parent!r}, which is not there once in {piece.parameter}"
                         )
 
     @cached_property
@@ -94,16 +94,16 @@ class PermutationSpec:
                         places.setdefault(leaf.name, []).append((name, axis))
         found = {}
         for name, where in places.items():
-            ruling = self.rulers.get(name, ())
-            copies = math.prod(self.leaves[ruler].size for ruler in ruling)
+            ruling = self.parents.get(name, ())
+            copies = math.prod(self.leaves[parent].size for parent in ruling)
             found[name] = Group(name, self.leaves[name].size, tuple(where), ruling, copies)
         return found
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Group name → shape of its table: ``(ruler sizes …, size)``."""
+        """Group name → shape of its table: ``(parent sizes …, size)``."""
         return {
-            name: (*(self.leaves[ruler].size for ruler in group.rulers), group.size)
+            name: (*(self.leaves[parent].size for parent in group.parents), group.size)
             for name, group in self.groups.items()
         }
 
@@ -158,8 +158,8 @@ class PermutationSpec:
             return type(term)(tuple(fixed(part) for part in term.parts))
 
         axes = {name: tuple(fixed(term) for term in terms) for name, terms in self.axes.items()}
-        rulers = {name: ruling for name, ruling in self.rulers.items() if name not in groups}
-        return PermutationSpec(axes, rulers=rulers, buffers=self.buffers, left_out=self.left_out)
+        parents = {name: ruling for name, ruling in self.parents.items() if name not in groups}
+        return PermutationSpec(axes, parents=parents, buffers=self.buffers, left_out=self.left_out)
 
     @classmethod
     def from_axes(
@@ -203,11 +203,11 @@ class PermutationSpec:
 
     def identity(self) -> Permutation:
         """The permutation that moves nothing."""
-        return Permutation.identity(self.shapes, self.rulers)
+        return Permutation.identity(self.shapes, self.parents)
 
     def random(self, seed: int = 0) -> Permutation:
         """A uniformly random symmetry of the architecture."""
-        return Permutation.random(self.shapes, seed, self.rulers)
+        return Permutation.random(self.shapes, seed, self.parents)
 
     def validate(self, weights: Weights, *, of: str = "weights") -> dict[str, Tensor]:
         """The state dict of ``weights``, once each tensor that the spec names is there with the
@@ -284,7 +284,7 @@ class PermutationSpec:
         for piece in self.pieces.get(name, ()):
             if any(leaf.name in permutation for leaf in piece.leaves):
                 piece.view(found).copy_(
-                    piece.permuted(piece.view(tensor), permutation, self.rulers)
+                    piece.permuted(piece.view(tensor), permutation, self.parents)
                 )
         return found
 

@@ -42,7 +42,7 @@ def assemble(
         if not atom.reason
     }
     ruling = fibres((tuple(normal(label) for label in labels) for labels in tensors), free)
-    keep = {ruler for rulers in ruling.values() for ruler in rulers}
+    keep = {parent for parents in ruling.values() for parent in parents}
     found: dict[Atom, Leaf] = {}
     taken: set[str] = set()
     for name in sorted(
@@ -68,11 +68,11 @@ def assemble(
         )
         for name, labels in state.items()
     }
-    rulers = {
-        found[atom].name: tuple(found[ruler].name for ruler in rulers)
-        for atom, rulers in ruling.items()
+    parents = {
+        found[atom].name: tuple(found[parent].name for parent in parents)
+        for atom, parents in ruling.items()
     }
-    spec = PermutationSpec(terms, rulers=rulers, buffers=buffers & state.keys(), left_out=left_out)
+    spec = PermutationSpec(terms, parents=parents, buffers=buffers & state.keys(), left_out=left_out)
     sites: dict[str, list[tuple]] = {name: [] for name in spec.groups}
     for node, value, labels, summed in reads:
         labels = tuple(normal(label) for label in labels)

@@ -87,15 +87,15 @@ def _row(spec: PermutationSpec, group: Group, places: int) -> tuple[str, ...]:
     where = [f"{name} axis {axis}" for name, axis in group.occurrences]
     more = f", and {len(where) - places} more" if len(where) > places else ""
     orders = "1"
-    if group.rulers:
-        orders = f"{group.copies} (one for each of {' × '.join(_name(spec, ruler) for ruler in group.rulers)})"
+    if group.parents:
+        orders = f"{group.copies} (one for each of {' × '.join(_name(spec, parent) for parent in group.parents)})"
     log10 = group.copies * math.lgamma(group.size + 1) / math.log(10)
     return group.name, str(group.size), orders, f"{log10:.1f}", ", ".join(where[:places]) + more
 
 
-def _name(spec: PermutationSpec, ruler: str) -> str:
-    leaf = spec.leaves[ruler]
-    return f"{leaf.size} fixed positions" if leaf.fixed else ruler
+def _name(spec: PermutationSpec, parent: str) -> str:
+    leaf = spec.leaves[parent]
+    return f"{leaf.size} fixed positions" if leaf.fixed else parent
 
 
 def _fixed(spec: PermutationSpec, most: int) -> list[tuple[str, str]]:

@@ -168,7 +168,7 @@ def prove(
         if not found <= tolerance:
             still = spec.identity()
             alone = {
-                g: difference(Permutation({**still, g: permutation[g]}, still.rulers))
+                g: difference(Permutation({**still, g: permutation[g]}, still.parents))
                 for g in spec.groups
             }
             guilty = max(alone, key=alone.get)

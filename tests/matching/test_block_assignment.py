@@ -115,7 +115,7 @@ def test_one_assignment_inside_an_assignment_is_exact():
     )
 
 
-def test_rulers_in_two_levels_and_fixed_rulers():
+def test_parents_in_two_levels_and_fixed_parents():
     """By hand, where no network is needed: tensors with blocks in blocks, and blocks that may not
     move.
     """
@@ -132,7 +132,7 @@ def test_rulers_in_two_levels_and_fixed_rulers():
         "y": (Product((top, mid)), Leaf("fixed: y", 4, "input")),
         "z": (Product((kept, Leaf("part", 3))), Leaf("fixed: z", 4, "input")),
     }
-    spec = PermutationSpec(axes, rulers={"mid": ("top",), "low": ("top", "mid"), "part": ("kept",)})
+    spec = PermutationSpec(axes, parents={"mid": ("top",), "low": ("top", "mid"), "part": ("kept",)})
     generator = torch.Generator().manual_seed(0)
     a = {"x": torch.randn(12, 5, generator=generator), "y": torch.randn(4, 4, generator=generator),
          "z": torch.randn(6, 4, generator=generator)}  # fmt: skip

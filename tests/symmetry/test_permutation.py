@@ -9,15 +9,15 @@ from rebasin_edu.errors import SpecError
 from rebasin_edu.symmetry import Permutation
 
 SHAPES = {"a": 5, "heads": 3, "width": (3, 4), "deep": (3, 4, 2)}
-RULERS = {"width": ("heads",), "deep": ("heads", "width")}
+PARENTS = {"width": ("heads",), "deep": ("heads", "width")}
 
 
 def random(seed: int) -> Permutation:
-    return Permutation.random(SHAPES, seed, RULERS)
+    return Permutation.random(SHAPES, seed, PARENTS)
 
 
 def test_group_laws():
-    p, q, r, one = random(1), random(2), random(3), Permutation.identity(SHAPES, RULERS)
+    p, q, r, one = random(1), random(2), random(3), Permutation.identity(SHAPES, PARENTS)
     assert (p @ q) @ r == p @ (q @ r)
     assert p @ p.inverse() == one == p.inverse() @ p
     assert p @ one == p == one @ p
@@ -39,20 +39,20 @@ def test_a_seed_gives_the_same_permutation_and_leaves_the_global_generator_alone
 
 def test_moved_counts_units_that_are_elsewhere():
     assert Permutation({"a": [1, 0, 2]}).moved("a") == 2
-    assert Permutation.identity(SHAPES, RULERS).moved("width") == 0
+    assert Permutation.identity(SHAPES, PARENTS).moved("width") == 0
 
 
 @pytest.mark.parametrize(
-    ("tables", "rulers", "message"),
+    ("tables", "parents", "message"),
     [
         ({"a": [0, 0, 1]}, None, "does not hold each of 0 … 2 exactly once"),
-        ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 rulers it needs 1"),
-        ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 rulers it needs 2"),
+        ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 parents it needs 1"),
+        ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 parents it needs 2"),
     ],
 )
-def test_what_is_no_permutation_is_refused(tables, rulers, message):
+def test_what_is_no_permutation_is_refused(tables, parents, message):
     with pytest.raises(SpecError, match=message):
-        Permutation(tables, rulers)
+        Permutation(tables, parents)
 
 
 def test_permutations_of_different_networks_do_not_compose():
@@ -63,7 +63,7 @@ def test_permutations_of_different_networks_do_not_compose():
 def test_a_file_gives_back_what_was_saved(tmp_path):
     random(1).save(tmp_path / "p.json")
     assert Permutation.load(tmp_path / "p.json") == random(1)
-    assert Permutation.load(tmp_path / "p.json").rulers == RULERS
+    assert Permutation.load(tmp_path / "p.json").parents == PARENTS
     assert not list(tmp_path.glob("*.part"))
 
 

@@ -61,20 +61,20 @@ def test_products_concatenations_and_weaves_are_laid_out_as_they_say():
     assert moved(Concat((Woven((a, b)), Leaf("rest", 2, "stays")))) == [2, 3, 0, 1, 4, 5]
 
 
-def test_a_ruled_group_has_a_row_for_each_new_unit_of_its_ruler():
+def test_a_ruled_group_has_a_row_for_each_new_unit_of_its_parent():
     heads, width = Leaf("heads", 2), Leaf("width", 3)
-    spec = PermutationSpec({"x": (Product((heads, width)),)}, rulers={"width": ("heads",)})
+    spec = PermutationSpec({"x": (Product((heads, width)),)}, parents={"width": ("heads",)})
     p = Permutation({"heads": [1, 0], "width": [[0, 1, 2], [2, 1, 0]]}, {"width": ("heads",)})
     assert spec.apply({"x": torch.arange(6)}, p)["x"].tolist() == [3, 4, 5, 2, 1, 0]
     assert spec.groups["width"].copies == 2
     assert spec.log10_symmetries() == pytest.approx(torch.log10(torch.tensor(2.0 * 6 * 6)).item())
 
 
-def test_a_ruler_that_is_not_there_is_refused():
+def test_a_parent_that_is_not_there_is_refused():
     heads, width = Leaf("heads", 2), Leaf("width", 3)
     with pytest.raises(SpecError, match="not there once in y"):
         PermutationSpec(
-            {"x": (Product((heads, width)),), "y": (width,)}, rulers={"width": ("heads",)}
+            {"x": (Product((heads, width)),), "y": (width,)}, parents={"width": ("heads",)}
         )
 
 

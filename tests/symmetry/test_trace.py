@@ -198,7 +198,7 @@ def _torchvision(name: str) -> None:
 def test_each_head_has_an_order_of_its_own():
     model, inputs = build("attention_fused")
     spec = PermutationSpec.from_model(model, inputs)
-    within = [group for group in spec.groups.values() if group.rulers]
+    within = [group for group in spec.groups.values() if group.parents]
     assert [(group.size, group.copies) for group in within] == [(5, 4), (5, 4)]
     assert spec.log10_symmetries() == pytest.approx(
         (math.lgamma(9) + math.lgamma(5) + 8 * math.lgamma(6)) / math.log(10)
@@ -215,7 +215,7 @@ def test_a_width_that_is_seen_without_its_head_has_one_order_for_all():
         return m.out((m.a(x).reshape(-1, 3, 4) * m.scale).flatten(1))
 
     spec = PermutationSpec.from_model(Lambda(forward, **parts), torch.randn(2, 6))
-    assert {group.size: group.rulers for group in spec.groups.values()} == {4: (), 3: ("a.within",)}
+    assert {group.size: group.parents for group in spec.groups.values()} == {4: (), 3: ("a.within",)}
 
 
 def test_a_fixed_head_still_rules_its_width():
@@ -227,7 +227,7 @@ def test_a_fixed_head_still_rules_its_width():
     spec = PermutationSpec.from_model(Lambda(forward, **parts), torch.randn(2, 6))
     (group,) = spec.groups.values()
     assert (group.size, group.copies) == (4, 3)
-    assert spec.leaves[group.rulers[0]].fixed
+    assert spec.leaves[group.parents[0]].fixed
 
 
 # -------------------------------------------------------------------------------------------------
@@ -444,7 +444,7 @@ def test_activations_move_with_their_groups(name):
     def compare(site, value):
         expected = seen[site].clone()
         for piece in pieces("activation", site.terms):
-            moved = piece.permuted(piece.view(seen[site]), dict(permutation), spec.rulers)
+            moved = piece.permuted(piece.view(seen[site]), dict(permutation), spec.parents)
             piece.view(expected).copy_(moved)
         torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
 

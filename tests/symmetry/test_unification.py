@@ -170,7 +170,7 @@ def test_boxes_cover_every_position_once(rng, size):
 # fibres
 
 
-def test_a_ruler_must_be_there_always_and_once():
+def test_a_parent_must_be_there_always_and_once():
     head, width, other = Atom(3), Atom(4), Atom(5)
     batch = Atom(2, "input")
     alone = (other,)
@@ -183,7 +183,7 @@ def test_a_ruler_must_be_there_always_and_once():
     assert width not in fibres([*tensors, twice], free)
 
 
-def test_rulers_of_rulers_are_rulers():
+def test_parents_of_parents_are_parents():
     a, b, c = Atom(2), Atom(3), Atom(4)
     found = fibres([(a,), (a, b), (a, b, c)], {a, b, c})
     assert found == {b: (a,), c: (a, b)}
