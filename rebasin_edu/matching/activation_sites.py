@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..symmetry import PermutationSpec
-from ..symmetry.axis_structure import Leaf, Piece, boxes, pieces
+from ..symmetry.axis_structure import Leaf, Piece, Reason, boxes, pieces
 from ..symmetry.trace import Trace
 from .objective import Key, slot_dims
 
@@ -91,7 +91,7 @@ def _renamed(leaf: Leaf, names: Mapping[str, str]) -> Leaf:
     return (
         Leaf(names[leaf.name], leaf.size)
         if leaf.name in names
-        else replace(leaf, reason="not in the spec")
+        else replace(leaf, reason=Reason(text="are not in the spec"))
     )
 
 

@@ -119,7 +119,7 @@ def _segments(
     """What an axis is made of, as parts of a bar: a block for each part of a concatenation, stripes
     for units that take turns.
     """
-    from ..symmetry.axis_structure import Concat, Leaf, Woven, leaves
+    from ..symmetry.axis_structure import Concat, Leaf, Interleaved, leaves
 
     if isinstance(term, Leaf):
         return [(start, stop, colours.get(term.name, STILL))]
@@ -133,7 +133,7 @@ def _segments(
     moving = [leaf for leaf in leaves(term) if leaf.name in colours]
     if not moving:
         return [(start, stop, STILL)]
-    repeats = 8 if isinstance(term, Woven) else 1 if len(moving) == 1 else 4
+    repeats = 8 if isinstance(term, Interleaved) else 1 if len(moving) == 1 else 4
     step = (stop - start) / (repeats * len(moving))
     return [
         (start + k * step, start + (k + 1) * step, colours[moving[k % len(moving)].name])

@@ -1,9 +1,9 @@
-"""What an axis of a tensor is made of: leaves, and their products, concatenations and weaves.
+"""What an axis of a tensor is made of: leaves, and their products, concatenations and interleavings.
 
 A hidden layer's outputs are one *leaf* (a group of units that may be reordered). After a flatten
 each unit owns a block of consecutive entries: a *product*. After a concatenation two layers stand
-side by side on one axis: a *concatenation*. After a channel shuffle their units alternate: a
-*weave*. Terms nest, so every axis of every parameter is described by one term.
+side by side on one axis: a *concatenation*. After a channel shuffle their units alternate: they
+are *interleaved*. Terms nest, so every axis of every parameter is described by one term.
 
 However deeply it nests, a term is a handful of *boxes*: strided views of the axis with one
 dimension per leaf. A *piece* is the same for a whole tensor. Permuting, and adding up the costs of
@@ -17,9 +17,30 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, Protocol, TypeVar, Union
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why positions must stay where they are.
+
+    Attributes:
+        operator: the operator that needs their order, as in ``"aten.roll"``, or empty.
+        tensor: the tensor they lie in or met, or the place there; or empty.
+        text: a verb and what follows: "reach aten.roll, which mixes their order".
+        expected: whether it is a matter of course (inputs, outputs, kernels), or units are lost.
+    """
+
+    operator: str = ""
+    tensor: str = ""
+    text: str = ""
+    expected: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.tensor} {self.text}".strip()
 
 
 @dataclass(frozen=True)
@@ -30,23 +51,35 @@ class Leaf:
 
     name: str
     size: int
-    reason: str = ""
+    reason: Reason | None = None
 
     @property
     def fixed(self) -> bool:
-        return bool(self.reason)
+        return self.reason is not None
 
     def __str__(self) -> str:
         return "·" if self.fixed else self.name
 
 
+class HasSize(Protocol):
+    """Anything with a number of positions."""
+
+    @property
+    def size(self) -> int: ...
+
+
+End = TypeVar(
+    "End", bound=HasSize
+)  # what an axis ends in: a Leaf in a finished spec, an Atom during a trace
+
+
 @dataclass(frozen=True)
-class Product:
+class Product(Generic[End]):
     """Every combination of the parts, the first one outermost (slowest): what flatten and reshape
     make.
     """
 
-    parts: tuple[Term, ...]
+    parts: tuple[Axis[End], ...]
 
     @cached_property
     def size(self) -> int:
@@ -55,7 +88,7 @@ class Product:
     def __str__(self) -> str:
         return (
             " × ".join(
-                f"({part})" if isinstance(part, (Concat, Woven)) else _sized(part)
+                f"({part})" if isinstance(part, (Concat, Interleaved)) else _sized(part)
                 for part in self.parts
             )
             or "1"
@@ -63,10 +96,10 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Concat:
+class Concat(Generic[End]):
     """The parts one after another: what ``torch.cat`` makes."""
 
-    parts: tuple[Term, ...]
+    parts: tuple[Axis[End], ...]
 
     @cached_property
     def size(self) -> int:
@@ -77,17 +110,17 @@ class Concat:
 
 
 @dataclass(frozen=True)
-class Woven:
+class Interleaved(Generic[End]):
     """Parts of equal size taking turns: unit ``i`` of part ``j`` of ``p`` stands at ``i * p + j``
     (a channel shuffle).
     """
 
-    parts: tuple[Term, ...]
+    parts: tuple[Axis[End], ...]
 
     def __post_init__(self):
         if len({part.size for part in self.parts}) > 1:
             raise ValueError(
-                f"woven parts must have equal sizes, these have {[part.size for part in self.parts]}"
+                f"interleaved parts must have equal sizes, these have {[part.size for part in self.parts]}"
             )
 
     @cached_property
@@ -98,10 +131,11 @@ class Woven:
         return " ⋈ ".join(_sized(part) for part in self.parts)
 
 
-Term = Leaf | Product | Concat | Woven
+Axis = Union[End, Product[End], Concat[End], Interleaved[End]]  # noqa: UP007  (generic at run time)
+Term = Axis[Leaf]
 
 
-def _sized(term: Term) -> str:
+def _sized(term: HasSize) -> str:
     return str(term.size) if isinstance(term, Leaf) and term.fixed else str(term)
 
 
@@ -139,7 +173,7 @@ def boxes(term: Term) -> list[Box]:
         return [
             box.moved(1, start) for part, start in zip(term.parts, starts) for box in boxes(part)
         ]
-    if isinstance(term, Woven):
+    if isinstance(term, Interleaved):
         return [
             box.moved(len(term.parts), j)
             for j, part in enumerate(term.parts)

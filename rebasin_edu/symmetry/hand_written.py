@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..errors import SpecError
-from .axis_structure import Concat, Leaf, Product, Term, Woven
+from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Term
 from .spec import two_sizes
 
 
@@ -41,11 +41,13 @@ def terms(axes: Mapping[str, tuple], state: Mapping[str, Tensor]) -> dict[str, t
     def term(entry, size: int, where: str) -> Term:
         if entry is None or isinstance(entry, int):
             return Leaf(
-                f"fixed: {where}" + (f" × {entry}" if entry else ""), size, "written as fixed"
+                f"fixed: {where}" + (f" × {entry}" if entry else ""),
+                size,
+                Reason(text="are written as fixed"),
             )
         if isinstance(entry, str):
             return Leaf(entry, size)
-        if isinstance(entry, (Leaf, Product, Concat, Woven)):
+        if isinstance(entry, (Leaf, Product, Concat, Interleaved)):
             return entry
         parts = [part if isinstance(part, int) else sizes.get(part, (None,))[0] for part in entry]
         if parts.count(None) == 1 and isinstance(entry, tuple):

@@ -1,4 +1,4 @@
-"""Fibres: which atoms may have an order of their own for each unit of another one.
+"""Nested groups: which atoms may have an order of their own for each unit of another one.
 
 A head's width never appears without its head, in no tensor that the model computes. So each head
 may order its own units as it likes: the head *rules* its width. The condition must hold in every
@@ -45,7 +45,7 @@ def _where(parent: Atom, box: Box, others: list[set[Box]]) -> int | None:
     return there[0][0] if len(there) == 1 and there[0][1] == {1} else None
 
 
-def fibres(
+def parent_groups(
     tensors: Iterable[tuple[Label, ...]], candidates: set[Atom]
 ) -> dict[Atom, tuple[Atom, ...]]:
     """For each free atom the atoms that rule it, outermost first.

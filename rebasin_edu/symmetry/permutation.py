@@ -146,7 +146,9 @@ class Permutation(Mapping):
         inverted: dict[str, Tensor] = {}
         for name, table in self._tables.items():
             undone = table.argsort(-1)
-            index = torch.broadcast_tensors(*self._parent_index(name)) if name in self.parents else ()
+            index = (
+                torch.broadcast_tensors(*self._parent_index(name)) if name in self.parents else ()
+            )
             if index:  # row i of the table moves to where its ruling units came from
                 moved = torch.empty_like(undone)
                 moved[index] = undone

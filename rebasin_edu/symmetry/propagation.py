@@ -9,8 +9,9 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from .axis_structure import Reason
 from .rules import RULES
-from .rules.base import Axes, Call, Labels, Rows, Uniform, flat, shapes_of, sizes
+from .rules.base import Axes, Call, Labels, Uniform, Unstacked, flat, shapes_of, sizes
 from .unification import atoms, fix, fresh, normal, unify
 from .verification import select
 
@@ -75,7 +76,7 @@ class Walk:
         for value in pytree.tree_leaves(chosen, is_leaf=_is_value):
             if _is_value(value):
                 for label in flat(value):
-                    fix(label, "belong to the model's output")
+                    fix(label, Reason(text="belong to the model's output", expected=True))
         self.left_out = {
             name: "the network does not use it" for name in self.names if name not in self.order
         }
@@ -93,7 +94,12 @@ class Walk:
             return self._keep(Axes(self.state[name]))
         if name is None:
             return self._keep(
-                Axes(tuple(fresh(size, "belong to the model's input") for size in shape))
+                Axes(
+                    tuple(
+                        fresh(size, Reason(text="belong to the model's input", expected=True))
+                        for size in shape
+                    )
+                )
             )
         return self._constant(self.constants.get(name), shape)
 
@@ -105,15 +111,20 @@ class Walk:
         ):
             return Uniform(shape)
         return self._keep(
-            Axes(tuple(fresh(size, "meet a constant with values of its own") for size in shape))
+            Axes(
+                tuple(
+                    fresh(size, Reason(text="meet a constant with values of its own"))
+                    for size in shape
+                )
+            )
         )
 
     def _keep(self, value: object) -> object:
         """Remember that this tensor exists."""
         if isinstance(value, Axes):
             self.tensors.append(value.labels)
-        elif isinstance(value, Rows):
-            self.tensors.extend(value.rows)
+        elif isinstance(value, Unstacked):
+            self.tensors.extend(value.slices)
         elif isinstance(value, list):
             for one in value:
                 self._keep(one)
@@ -219,7 +230,7 @@ def _listed(value: object) -> list:
 
 
 def _is_value(value: object) -> bool:
-    return isinstance(value, (Axes, Rows, Uniform))
+    return isinstance(value, (Axes, Unstacked, Uniform))
 
 
 def _written(graph: fx.Graph) -> set[fx.Node]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import SpecError
 from ..weights import Weights, as_state
-from .axis_structure import Leaf, Piece, Term, leaves, pieces
+from .axis_structure import Leaf, Piece, Reason, Term, leaves, pieces
 from .permutation import Permutation
 
 
@@ -110,7 +110,7 @@ class PermutationSpec:
     @property
     def fixed(self) -> dict[str, str]:
         """Fixed leaf → the reason why it may not be reordered."""
-        return {name: leaf.reason for name, leaf in self.leaves.items() if leaf.fixed}
+        return {name: str(leaf.reason) for name, leaf in self.leaves.items() if leaf.fixed}
 
     @classmethod
     def from_model(
@@ -154,7 +154,9 @@ class PermutationSpec:
 
         def fixed(term: Term) -> Term:
             if isinstance(term, Leaf):
-                return Leaf(term.name, term.size, reason) if term.name in groups else term
+                return (
+                    Leaf(term.name, term.size, Reason(text=reason)) if term.name in groups else term
+                )
             return type(term)(tuple(fixed(part) for part in term.parts))
 
         axes = {name: tuple(fixed(term) for term in terms) for name, terms in self.axes.items()}

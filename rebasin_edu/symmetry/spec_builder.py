@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from .axis_structure import Concat, Leaf, Product, Term, Woven
-from .nested_groups import fibres
+from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Term
+from .nested_groups import parent_groups
 from .spec import PermutationSpec
 from .unification import Atom, Label, atoms, normal
 
@@ -41,7 +42,7 @@ def assemble(
         for atom in atoms(label)
         if not atom.reason
     }
-    ruling = fibres((tuple(normal(label) for label in labels) for labels in tensors), free)
+    ruling = parent_groups((tuple(normal(label) for label in labels) for labels in tensors), free)
     keep = {parent for parents in ruling.values() for parent in parents}
     found: dict[Atom, Leaf] = {}
     taken: set[str] = set()
@@ -56,7 +57,7 @@ def assemble(
                     leaf = Leaf(
                         f"fixed: {name} axis {axis}{path}",
                         atom.size,
-                        f"{words} {_at(name, axis, path)} {atom.reason}",
+                        replace(atom.reason, tensor=f"{words} {_at(name, axis, path)}"),
                     )
                 else:
                     leaf = Leaf(_unused(_owner(name) + path, axis, taken), atom.size)
@@ -72,7 +73,9 @@ def assemble(
         found[atom].name: tuple(found[parent].name for parent in parents)
         for atom, parents in ruling.items()
     }
-    spec = PermutationSpec(terms, parents=parents, buffers=buffers & state.keys(), left_out=left_out)
+    spec = PermutationSpec(
+        terms, parents=parents, buffers=buffers & state.keys(), left_out=left_out
+    )
     sites: dict[str, list[tuple]] = {name: [] for name in spec.groups}
     for node, value, labels, summed in reads:
         labels = tuple(normal(label) for label in labels)
@@ -116,7 +119,7 @@ def _places(label: Label, path: str = "", start: int = 0) -> Iterable[tuple[Atom
         if isinstance(label, Concat):
             yield from _places(part, f"{path}[{start}:{start + part.size}]", start)
             start += part.size
-        elif isinstance(label, Woven):
+        elif isinstance(label, Interleaved):
             yield from _places(part, f"{path}[{k}::{len(label.parts)}]", start)
         elif sum(moving) == 1 and moving[k]:
             yield from _places(part, path)
@@ -139,14 +142,16 @@ def _term(label: Label, found: Mapping[Atom, Leaf], keep: set[Atom], where: str)
         known = next((found[atom] for atom in inside if atom in found), None)
         if known is not None and isinstance(label, Atom):
             return known
-        reasons = dict.fromkeys(found[atom].reason for atom in inside if atom in found)
+        reasons = dict.fromkeys(str(found[atom].reason) for atom in inside if atom in found)
         return Leaf(
-            f"fixed: {where}, {label.size}", label.size, "; ".join(reasons) or "stay where they are"
+            f"fixed: {where}, {label.size}",
+            label.size,
+            Reason(text="; ".join(reasons) or "stay where they are"),
         )
     if isinstance(label, Atom):
         return found[label]
-    if isinstance(label, Woven):
-        return Woven(
+    if isinstance(label, Interleaved):
+        return Interleaved(
             tuple(_term(part, found, keep, f"{where}[{k}::]") for k, part in enumerate(label.parts))
         )
     kind = type(label)

@@ -104,9 +104,11 @@ def _fixed(spec: PermutationSpec, most: int) -> list[tuple[str, str]]:
     counts: Counter[str] = Counter()
     for leaf in spec.leaves.values():
         if leaf.fixed and leaf.size > 1:
-            found = re.match(r"(units .+?) (?=(?:belong|reach|are|meet|stay) )(.*)", leaf.reason)
+            found = re.match(
+                r"(units .+?) (?=(?:belong|reach|are|meet|stay) )(.*)", str(leaf.reason)
+            )
             what, why = (
-                found.groups() if found else (leaf.name.removeprefix("fixed: "), leaf.reason)
+                found.groups() if found else (leaf.name.removeprefix("fixed: "), str(leaf.reason))
             )
             examples.setdefault(why, what)
             counts[why] += 1

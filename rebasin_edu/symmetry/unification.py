@@ -12,10 +12,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from .axis_structure import Concat, Product, Woven
+from .axis_structure import Axis, Concat, Interleaved, Product, Reason
 
-ONE = Product(())  # an axis of size 1: the empty product
+UNEQUAL = Reason(text="are two axes that do not fit each other")
+TURNS = Reason(text="are taken in turns that do not fit")
+RESHAPE = Reason(text="reach a reshape that does not fit them")
+
+ONE: Product[Any] = Product(())  # an axis of size 1: the empty product
 
 
 class Atom:
@@ -24,7 +29,7 @@ class Atom:
     counter = itertools.count()
     __slots__ = ("bound", "number", "reason", "size")
 
-    def __init__(self, size: int, reason: str = ""):
+    def __init__(self, size: int, reason: Reason | None = None):
         self.size, self.reason = size, reason
         self.bound: Label | None = None
         self.number = next(Atom.counter)  # age: the older one stands for both when two become equal
@@ -33,10 +38,10 @@ class Atom:
         return f"{'!' if self.reason else ''}a{self.number}({self.size})"
 
 
-Label = Atom | Product | Concat | Woven
+Label = Axis[Atom]
 
 
-def fresh(size: int, reason: str = "") -> Label:
+def fresh(size: int, reason: Reason | None = None) -> Label:
     """An axis of this size about which nothing is known yet (or which is fixed from the start)."""
     return ONE if size == 1 else Atom(size, reason)
 
@@ -59,11 +64,11 @@ def concat(parts: Iterable[Label]) -> Label:
     return flat[0] if len(flat) == 1 else Concat(tuple(flat))
 
 
-def woven(parts: Sequence[Label]) -> Label:
+def interleaved(parts: Sequence[Label]) -> Label:
     """The weave of labels of equal size; single units taking turns are a concatenation."""
     if len(parts) == 1:
         return parts[0]
-    return concat(parts) if parts[0].size == 1 else Woven(tuple(parts))
+    return concat(parts) if parts[0].size == 1 else Interleaved(tuple(parts))
 
 
 def normal(label: Label) -> Label:
@@ -76,7 +81,7 @@ def normal(label: Label) -> Label:
     parts = tuple(normal(part) for part in label.parts)
     if isinstance(label, Product):
         return product(parts)
-    return concat(parts) if isinstance(label, Concat) else woven(parts)
+    return concat(parts) if isinstance(label, Concat) else interleaved(parts)
 
 
 def atoms(label: Label) -> Iterator[Atom]:
@@ -88,7 +93,7 @@ def atoms(label: Label) -> Iterator[Atom]:
             yield from atoms(part)
 
 
-def fix(label: Label, reason: str) -> None:
+def fix(label: Label, reason: Reason) -> None:
     """Every position of this label must stay where it is. The first reason is kept."""
     for atom in atoms(normal(label)):
         atom.reason = atom.reason or reason
@@ -100,7 +105,7 @@ def _bind(atom: Atom, label: Label) -> None:
         fix(label, atom.reason)
 
 
-def unify(a: Label, b: Label, reason: str = "two axes that do not fit each other") -> None:
+def unify(a: Label, b: Label, reason: Reason = UNEQUAL) -> None:
     """Make two labels of equal size one: the symmetries that are left are those that both allow."""
     a, b = normal(a), normal(b)
     if a is b or a == b:
@@ -121,9 +126,9 @@ def unify(a: Label, b: Label, reason: str = "two axes that do not fit each other
             left, other = cut(other, part.size)
             unify(part, left, reason)
         unify(whole.parts[-1], other, reason)
-    elif isinstance(a, Woven) or isinstance(b, Woven):
-        whole, other = (a, b) if isinstance(a, Woven) else (b, a)
-        for part, twin in zip(whole.parts, unweave(other, len(whole.parts), reason)):
+    elif isinstance(a, Interleaved) or isinstance(b, Interleaved):
+        whole, other = (a, b) if isinstance(a, Interleaved) else (b, a)
+        for part, twin in zip(whole.parts, deinterleave(other, len(whole.parts), reason)):
             unify(part, twin, reason)
     else:
         sizes = tuple(part.size for part in a.parts)
@@ -147,16 +152,18 @@ def cut(label: Label, at: int) -> tuple[Label, Label]:
         k = next(k for k, end in enumerate(ends) if end > at)
         left, right = cut(label.parts[k], at - (ends[k] - label.parts[k].size))
         return concat([*label.parts[:k], left]), concat([right, *label.parts[k + 1 :]])
-    if isinstance(label, Woven):
+    if isinstance(label, Interleaved):
         count = len(label.parts)
         whole, extra = divmod(at, count)
         if not extra:
             halves = [cut(part, whole) for part in label.parts]
-            return woven([left for left, _ in halves]), woven([right for _, right in halves])
+            return interleaved([left for left, _ in halves]), interleaved(
+                [right for _, right in halves]
+            )
         thirds = [_around(part, whole) for part in label.parts]
         before, after = ([third[k] for third in thirds] for k in (0, 2))
-        left = [woven(before)] if whole else []
-        right = [woven(after)] if after[0].size else []
+        left = [interleaved(before)] if whole else []
+        right = [interleaved(after)] if after[0].size else []
         return concat([*left, *[ONE] * extra]), concat([*[ONE] * (count - extra), *right])
     outer, inner = label.parts[0], product(label.parts[1:])
     whole, extra = divmod(at, inner.size)
@@ -178,7 +185,7 @@ def _around(label: Label, at: int) -> tuple[Label, Label, Label]:
     return before, middle, after
 
 
-def rows(label: Label, count: int) -> list[Label]:
+def chunks(label: Label, count: int) -> list[Label]:
     """The label cut into ``count`` equal pieces, one after another."""
     found, size = [], label.size // count
     for _ in range(count - 1):
@@ -187,7 +194,7 @@ def rows(label: Label, count: int) -> list[Label]:
     return [*found, label]
 
 
-def in_rows(label: Label, count: int) -> bool:
+def is_chunked(label: Label, count: int) -> bool:
     """Whether the label is cut already at every one of ``count`` equal pieces, so that telling them
     apart loses nothing.
     """
@@ -198,46 +205,44 @@ def in_rows(label: Label, count: int) -> bool:
     return set(range(label.size // count, label.size, label.size // count)) <= ends
 
 
-def unweave(
-    label: Label, count: int, reason: str = "units taken in turns that do not fit"
-) -> list[Label]:
+def deinterleave(label: Label, count: int, reason: Reason = TURNS) -> list[Label]:
     """The ``count`` parts that take turns on this axis."""
     label = normal(label)
     size = label.size // count
     if size == 1:
-        return rows(label, count)
-    if isinstance(label, Woven) and len(label.parts) % count == 0:
-        return [woven(label.parts[k::count]) for k in range(count)]
+        return chunks(label, count)
+    if isinstance(label, Interleaved) and len(label.parts) % count == 0:
+        return [interleaved(label.parts[k::count]) for k in range(count)]
     if isinstance(label, Atom):
         parts = [fresh(size) for _ in range(count)]
-        _bind(label, Woven(tuple(parts)))
+        _bind(label, Interleaved(tuple(parts)))
         return parts
     if isinstance(label, Concat) and all(part.size % count == 0 for part in label.parts):
-        columns = [unweave(part, count, reason) for part in label.parts]
+        columns = [deinterleave(part, count, reason) for part in label.parts]
         return [concat([column[k] for column in columns]) for k in range(count)]
-    if isinstance(label, Woven) and count % len(label.parts) == 0 and size > 1:
-        each = [unweave(part, count // len(label.parts), reason) for part in label.parts]
+    if isinstance(label, Interleaved) and count % len(label.parts) == 0 and size > 1:
+        each = [deinterleave(part, count // len(label.parts), reason) for part in label.parts]
         return [each[k % len(each)][k // len(each)] for k in range(count)]
     if isinstance(label, Product):
         inner = label.parts[-1]
         if inner.size % count == 0:
-            parts = rows(inner, count) if inner.size == count else unweave(inner, count, reason)
+            parts = (
+                chunks(inner, count) if inner.size == count else deinterleave(inner, count, reason)
+            )
             outer = product(normal(part) for part in label.parts[:-1])
             return [product([outer, part]) for part in parts]
         if count % inner.size == 0:
-            rows(inner, inner.size)
+            chunks(inner, inner.size)
             return [
                 part
-                for part in unweave(product(label.parts[:-1]), count // inner.size, reason)
+                for part in deinterleave(product(label.parts[:-1]), count // inner.size, reason)
                 for _ in range(inner.size)
             ]
     fix(label, reason)
     return [fresh(size, reason) for _ in range(count)]
 
 
-def factor(
-    label: Label, sizes: Sequence[int], reason: str = "a reshape that does not fit"
-) -> list[Label]:
+def factor(label: Label, sizes: Sequence[int], reason: Reason = RESHAPE) -> list[Label]:
     """The factors of these sizes, outermost first. An atom becomes a product; a concatenation
     shares its inner factor.
     """
@@ -267,12 +272,15 @@ def factor(
         split = [factor(part, (outer, inner // count), reason) for part in label.parts]
         for other, _ in split[1:]:
             unify(split[0][0], other, reason)
-        return [split[0][0], *factor(woven([normal(part) for _, part in split]), sizes[1:], reason)]
+        return [
+            split[0][0],
+            *factor(interleaved([normal(part) for _, part in split]), sizes[1:], reason),
+        ]
     fix(label, reason)
     return [fresh(size, reason) for size in sizes]
 
 
-def _factor_concat(label: Concat, inner: int, reason: str) -> tuple[Label, Label]:
+def _factor_concat(label: Concat, inner: int, reason: Reason) -> tuple[Label, Label]:
     """A concatenation as (rows × inner): its parts keep rows of their own where they are whole
     rows.
     """
@@ -288,14 +296,14 @@ def _factor_concat(label: Concat, inner: int, reason: str) -> tuple[Label, Label
             inners.append(within)
         else:
             outers += [ONE] * (size // inner)
-            inners += rows(concat(chunk), size // inner)
+            inners += chunks(concat(chunk), size // inner)
         chunk = []
     for within in inners[1:]:
         unify(inners[0], within, reason)
     return normal(concat(outers)), normal(inners[0])
 
 
-def _align(parts: list[Label], sizes: Sequence[int], reason: str) -> list[Label]:
+def _align(parts: list[Label], sizes: Sequence[int], reason: Reason) -> list[Label]:
     """Pair the factors of a product with wanted sizes, splitting a factor only where the runs of
     both demand it.
     """

@@ -10,7 +10,7 @@ from torch import nn
 
 from rebasin_edu.errors import SpecError
 from rebasin_edu.symmetry import Permutation, PermutationSpec
-from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Woven
+from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Interleaved
 
 AXES = {
     "0.weight": ("a", None),
@@ -57,8 +57,8 @@ def test_products_concatenations_and_weaves_are_laid_out_as_they_say():
     assert moved(Product((a, fixed))) == [3, 4, 5, 0, 1, 2]
     assert moved(Product((fixed, a))) == [1, 0, 3, 2, 5, 4]
     assert moved(Concat((Product((a, b)), b))) == [3, 2, 1, 0, 5, 4]
-    assert moved(Woven((fixed, Leaf("another", 3, "too")))) == [0, 1, 2, 3, 4, 5]
-    assert moved(Concat((Woven((a, b)), Leaf("rest", 2, "stays")))) == [2, 3, 0, 1, 4, 5]
+    assert moved(Interleaved((fixed, Leaf("another", 3, "too")))) == [0, 1, 2, 3, 4, 5]
+    assert moved(Concat((Interleaved((a, b)), Leaf("rest", 2, "stays")))) == [2, 3, 0, 1, 4, 5]
 
 
 def test_a_ruled_group_has_a_row_for_each_new_unit_of_its_parent():

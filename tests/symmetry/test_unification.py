@@ -8,8 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Woven, boxes
-from rebasin_edu.symmetry.nested_groups import fibres
+from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Interleaved, boxes
+from rebasin_edu.symmetry.nested_groups import parent_groups
 from rebasin_edu.symmetry.unification import (
     ONE,
     Atom,
@@ -19,13 +19,13 @@ from rebasin_edu.symmetry.unification import (
     factor,
     fix,
     fresh,
-    in_rows,
+    is_chunked,
     normal,
     product,
-    rows,
+    chunks,
     unify,
-    unweave,
-    woven,
+    deinterleave,
+    interleaved,
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def positions(label) -> list[tuple]:
     parts = [positions(part) for part in label.parts]
     if isinstance(label, Concat):
         return [position for part in parts for position in part]
-    if isinstance(label, Woven):
+    if isinstance(label, Interleaved):
         return [part[unit] for unit in range(parts[0].__len__()) for part in parts]
     found = [()]
     for part in parts:
@@ -51,7 +51,7 @@ def label(rng: random.Random, size: int, depth: int = 3):
     if depth and size > 1:
         kinds += ["concat", "concat"]
         if divisors := [d for d in range(2, size) if size % d == 0]:
-            kinds += ["product", "product", "woven"]
+            kinds += ["product", "product", "interleaved"]
     kind = rng.choice(kinds)
     if kind == "concat":
         at = rng.randrange(1, size)
@@ -59,9 +59,9 @@ def label(rng: random.Random, size: int, depth: int = 3):
     if kind == "product":
         inner = rng.choice(divisors)
         return product([label(rng, size // inner, depth - 1), label(rng, inner, depth - 1)])
-    if kind == "woven":
+    if kind == "interleaved":
         count = rng.choice(divisors)
-        return woven([label(rng, size // count, depth - 1) for _ in range(count)])
+        return interleaved([label(rng, size // count, depth - 1) for _ in range(count)])
     return fresh(size)
 
 
@@ -95,14 +95,14 @@ def test_a_cut_loses_no_position(rng, size, data):
 def test_factors_and_strands_multiply_back(rng, size, data):
     whole = label(rng, size)
     count = data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0]))
-    kind = data.draw(st.sampled_from(["factor", "rows", "unweave"]))
+    kind = data.draw(st.sampled_from(["factor", "chunks", "deinterleave"]))
     if kind == "factor":
         outer, inner = factor(whole, (count, size // count))
         again = product([normal(outer), normal(inner)])
-    elif kind == "rows":
-        again = concat([normal(row) for row in rows(whole, count)])
+    elif kind == "chunks":
+        again = concat([normal(row) for row in chunks(whole, count)])
     else:
-        again = woven([normal(strand) for strand in unweave(whole, count)])
+        again = interleaved([normal(strand) for strand in deinterleave(whole, count)])
     for mine, theirs in zip(positions(again), positions(whole)):
         free = [{pair for pair in one if not pair[0].reason} for one in (mine, theirs)]
         assert free[0] == free[1]
@@ -144,9 +144,9 @@ def test_normal_forms():
     assert fresh(1) is ONE
     assert product([product([a, b]), a]) == Product((a, b, a))
     assert concat([concat([a, b]), a]) == Concat((a, b, a))
-    assert woven([ONE, ONE]) == Concat((ONE, ONE))
-    assert in_rows(concat([a, a]), 2)
-    assert not in_rows(concat([a, b]), 7)
+    assert interleaved([ONE, ONE]) == Concat((ONE, ONE))
+    assert is_chunked(concat([a, a]), 2)
+    assert not is_chunked(concat([a, b]), 7)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -176,21 +176,21 @@ def test_a_parent_must_be_there_always_and_once():
     alone = (other,)
     tensors = [(product([head, width]), other), (batch, head, width), alone]
     free = {head, width, other}
-    assert fibres(tensors, free) == {width: (head,)}
-    assert fibres([*tensors, (width,)], free) == {head: (width,)}
-    assert fibres([*tensors, (width,), (head,)], free) == {}
+    assert parent_groups(tensors, free) == {width: (head,)}
+    assert parent_groups([*tensors, (width,)], free) == {head: (width,)}
+    assert parent_groups([*tensors, (width,), (head,)], free) == {}
     twice = (head, head, width)  # which of the two heads is meant?
-    assert width not in fibres([*tensors, twice], free)
+    assert width not in parent_groups([*tensors, twice], free)
 
 
 def test_parents_of_parents_are_parents():
     a, b, c = Atom(2), Atom(3), Atom(4)
-    found = fibres([(a,), (a, b), (a, b, c)], {a, b, c})
+    found = parent_groups([(a,), (a, b), (a, b, c)], {a, b, c})
     assert found == {b: (a,), c: (a, b)}
 
 
 def test_a_fixed_axis_may_rule():
     position, unit = Atom(3, "belong to the model's input"), Atom(4)
-    assert fibres([(position, unit), (Atom(2, "input"), position, unit)], {unit}) == {
+    assert parent_groups([(position, unit), (Atom(2, "input"), position, unit)], {unit}) == {
         unit: (position,)
     }

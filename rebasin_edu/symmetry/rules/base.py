@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
+from ..axis_structure import Reason
 from ..unification import Label, cut, fix, fresh, normal, unify
 
 Labels = tuple[Label, ...]
@@ -27,7 +28,7 @@ class Axes:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Unstacked:
     """A tensor each of whose indices along ``axis`` has labels of its own (that axis has size 1 in
     each of them).
 
@@ -36,7 +37,7 @@ class Rows:
     """
 
     axis: int
-    rows: tuple[Labels, ...]
+    slices: tuple[Labels, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Uniform:
     shape: tuple[int, ...]
 
 
-Value = Axes | Rows | Uniform | None
+Value = Axes | Unstacked | Uniform | None
 
 
 def flat(value: Value) -> Labels:
@@ -55,29 +56,29 @@ def flat(value: Value) -> Labels:
     """
     if isinstance(value, Uniform):
         return tuple(fresh(size) for size in value.shape)
-    if isinstance(value, Rows):
-        for row in value.rows[1:]:
-            for a, b in zip(value.rows[0], row):
+    if isinstance(value, Unstacked):
+        for row in value.slices[1:]:
+            for a, b in zip(value.slices[0], row):
                 unify(a, b)
-        labels = list(value.rows[0])
-        labels[value.axis] = fresh(len(value.rows), "are told apart one by one")
+        labels = list(value.slices[0])
+        labels[value.axis] = fresh(len(value.slices), Reason(text="are taken apart one by one"))
         return tuple(normal(label) for label in labels)
     return tuple(normal(label) for label in value.labels)
 
 
-def together(axis: int, rows: Sequence[Labels]) -> Value:
-    """``Rows``, or plain axes when there is only one."""
-    return Rows(axis, tuple(rows)) if len(rows) > 1 else Axes(rows[0])
+def unstacked(axis: int, rows: Sequence[Labels]) -> Value:
+    """``Unstacked``, or plain axes when there is only one."""
+    return Unstacked(axis, tuple(rows)) if len(rows) > 1 else Axes(rows[0])
 
 
 def sizes(value: Value) -> tuple[int, ...]:
     """The shape of a value."""
     if isinstance(value, Uniform):
         return tuple(value.shape)
-    if isinstance(value, Rows):
+    if isinstance(value, Unstacked):
         return tuple(
-            len(value.rows) if axis == value.axis else label.size
-            for axis, label in enumerate(value.rows[0])
+            len(value.slices) if axis == value.axis else label.size
+            for axis, label in enumerate(value.slices[0])
         )
     return tuple(label.size for label in value.labels)
 
@@ -138,7 +139,7 @@ class Call:
         opened = [
             v for a in self.arguments.values() for v in (a if isinstance(a, (list, tuple)) else [a])
         ]
-        return [value for value in opened if isinstance(value, (Axes, Rows, Uniform))]
+        return [value for value in opened if isinstance(value, (Axes, Unstacked, Uniform))]
 
     def dims(self, name: str, rank: int) -> list[int]:
         """An argument that names axes (one, several, none for all), counted from the front."""
@@ -152,18 +153,20 @@ class Call:
         )
 
     def fix(self, label: Label, why: str = "which mixes their order") -> None:
-        fix(label, f"reach {self.name}, {why}")
+        """The positions of an axis stay, since this operator (``why``) needs their order."""
+        fix(label, Reason(self.name, text=f"reach {self.name}, {why}"))
 
     def same(self, a: Label, b: Label) -> None:
         """Two labels of this call are one axis."""
-        unify(a, b, f"reach {self.name}, which pairs axes that are made of different parts")
+        text = f"reach {self.name}, which pairs axes that are made of different parts"
+        unify(a, b, Reason(self.name, text=text))
 
     @property
     def name(self) -> str:
         return self.op if "::" in self.op else f"aten.{self.op}"
 
     def fixed(self, size: int, why: str = "are an order that {} makes") -> Label:
-        return fresh(size, why.format(self.name))
+        return fresh(size, Reason(self.name, text=why.format(self.name)))
 
     def seen(self, *labels: Label) -> None:
         """A tensor that exists only inside the operator (statistics, the full product of a

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..unification import ONE, Label, concat, factor, fresh, normal, product
-from .base import Axes, Call, Labels, Rows, Uniform, flat, rule, together
+from ..axis_structure import Reason
+from ..unification import ONE, Label, concat, factor, fix, fresh, normal, product
+from .base import Axes, Call, Labels, Uniform, Unstacked, flat, rule, unstacked
 
-WHY = "reach groups of another size"
+WHY = Reason(text="reach groups of another size")
 
 
 def contract(
@@ -188,7 +189,7 @@ def convolution(call: Call):
         call.same(own, group)
     group, inside, outside = normal(group), normal(inside), normal(outside)
     for label in weight[2:]:
-        call.fix(label, "are the positions of a kernel")
+        fix(label, Reason(call.name, text="are the positions of a kernel", expected=True))
     call.seen(*before, group, inside, outside)
     call.read("input", tuple(normal(label) for label in x), [len(before)])
     out = normal(product([group, outside]))
@@ -261,7 +262,9 @@ def _cell(
     """
     from_input, from_hidden, *vectors = weights
     hidden = fresh(from_input[0].size // gates)
-    stacked = product([fresh(gates, "are the gates of a recurrent layer"), hidden])
+    stacked = product(
+        [fresh(gates, Reason(text="are the gates of a recurrent layer", expected=True)), hidden]
+    )
     for label in (from_input[0], from_hidden[0], *(vector[0] for vector in vectors)):
         call.same(stacked, label)
     call.same(from_input[1], incoming)
@@ -307,7 +310,7 @@ def recurrent(call: Call):
         units = [normal(pair[which]) for pair in last]
         for row, label in zip(_starts(call, start, which, len(units)), units):
             call.same(row[-1], label)
-        states.append(together(0, [(ONE, *batch, normal(label)) for label in units]))
+        states.append(unstacked(0, [(ONE, *batch, normal(label)) for label in units]))
     return [Axes((*x[:-1], normal(incoming))), *states]
 
 
@@ -316,7 +319,7 @@ def _starts(call: Call, start: Labels, which: int, count: int) -> list[Labels]:
     value = call.get("hx")[which] if call.op == "lstm" else call.get("hx")
     if isinstance(value, Uniform):
         return []
-    return list(value.rows) if isinstance(value, Rows) else [start] * count
+    return list(value.slices) if isinstance(value, Unstacked) else [start] * count
 
 
 @rule("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")

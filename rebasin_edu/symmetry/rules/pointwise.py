@@ -7,8 +7,8 @@ from __future__ import annotations
 import functools
 
 from ..axis_structure import Concat
-from ..unification import ONE, Label, concat, cut, factor, fresh, normal, rows
-from .base import Axes, Call, Labels, Rows, Uniform, flat, rule, take
+from ..unification import ONE, Label, chunks, concat, cut, factor, fresh, normal
+from .base import Axes, Call, Labels, Uniform, Unstacked, flat, rule, take
 
 THROUGH = (
     "alias clone contiguous detach dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout to _to_copy lift "
@@ -40,13 +40,13 @@ def pointwise(call: Call):
     if all(isinstance(value, Uniform) for value in values):
         return Uniform(call.shape)
     values = [value for value in values if not isinstance(value, Uniform)]
-    rowwise = [value for value in values if isinstance(value, Rows)]
+    rowwise = [value for value in values if isinstance(value, Unstacked)]
     if not rowwise:
         return Axes(call.broadcast([value.labels for value in values], call.shape))
-    rank, count = len(call.shape), len(rowwise[0].rows)
-    axis = rowwise[0].axis + rank - len(rowwise[0].rows[0])
+    rank, count = len(call.shape), len(rowwise[0].slices)
+    axis = rowwise[0].axis + rank - len(rowwise[0].slices[0])
     told = all(
-        row.axis + rank - len(row.rows[0]) == axis and len(row.rows) == count for row in rowwise
+        row.axis + rank - len(row.slices[0]) == axis and len(row.slices) == count for row in rowwise
     )
     if not told or call.shape[axis] != count:
         return Axes(call.broadcast([flat(value) for value in values], call.shape))
@@ -54,18 +54,18 @@ def pointwise(call: Call):
     found = []
     for j in range(count):
         found.append(call.broadcast([_row(call, value, j, axis - rank) for value in values], shape))
-    return Rows(axis, tuple(found))
+    return Unstacked(axis, tuple(found))
 
 
-def _row(call: Call, value: Axes | Rows, j: int, axis: int) -> Labels:
+def _row(call: Call, value: Axes | Unstacked, j: int, axis: int) -> Labels:
     """The labels of index ``j`` along ``axis`` (counted from the right) of a value that may not
     have that axis.
     """
-    if isinstance(value, Rows):
-        return value.rows[j]
+    if isinstance(value, Unstacked):
+        return value.slices[j]
     labels = list(value.labels)
     if len(labels) >= -axis and labels[axis].size != 1:
-        labels[axis] = rows(labels[axis], labels[axis].size)[j]
+        labels[axis] = chunks(labels[axis], labels[axis].size)[j]
     return tuple(labels)
 
 

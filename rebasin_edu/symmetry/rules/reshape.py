@@ -3,7 +3,7 @@ taken apart later.
 
 Query, key and value often come from one matrix: one axis is reshaped to ``(3, heads, width)`` and
 taken apart along the 3. Making a product of the axis would tie the three widths; so it is cut into
-three rows, each with labels of its own (``Rows``).
+three rows, each with labels of its own (``Unstacked``).
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from collections.abc import Sequence
 
 from torch import fx
 
-from ..axis_structure import Woven
+from ..axis_structure import Interleaved, Reason
 from ..unification import (
     ONE,
     Label,
     atoms,
+    chunks,
     concat,
+    deinterleave,
     factor,
-    in_rows,
+    interleaved,
+    is_chunked,
     normal,
     product,
     unify,
-    unweave,
-    woven,
 )
-from ..unification import rows as cut_rows
-from .base import Axes, Labels, Rows, Value, base_name, shapes_of, together
+from .base import Axes, Labels, Unstacked, Value, base_name, shapes_of, unstacked
 
-WHY = "reach a reshape that does not fit them"
+WHY = Reason(text="reach a reshape that does not fit them")
 
 
 def runs(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
@@ -60,18 +60,20 @@ def runs(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[i
 
 
 def reshape(
-    value: Axes | Rows, old: Sequence[int], new: Sequence[int], wanted: int | None = None
+    value: Axes | Unstacked, old: Sequence[int], new: Sequence[int], wanted: int | None = None
 ) -> Value:
     """The same entries in another shape. The new axis ``wanted`` is told apart in rows, others only
     where nothing is lost.
     """
     pairs = runs(old, new)
-    if isinstance(value, Rows):
+    if isinstance(value, Unstacked):
         for left, right in pairs:
             if left == [value.axis] and len(right) == 1:
                 within = [1 if k == value.axis else n for k, n in enumerate(old)]
                 shape = [1 if k == right[0] else n for k, n in enumerate(new)]
-                return Rows(right[0], tuple(_plain(row, within, shape) for row in value.rows))
+                return Unstacked(
+                    right[0], tuple(_plain(row, within, shape) for row in value.slices)
+                )
         merged = next(left for left, _ in pairs if value.axis in left)
         value = _merge(value, merged)
     labels: list[Label] = [ONE] * len(new)
@@ -98,7 +100,7 @@ def reshape(
         for k, label in zip(right, row):
             full[k] = normal(label)
         found.append(tuple(full))
-    return together(axis, found)
+    return unstacked(axis, found)
 
 
 def _plain(labels: Labels, old: Sequence[int], new: Sequence[int]) -> Labels:
@@ -115,9 +117,11 @@ def _free_row(whole: Label, sizes: list[int]) -> int | None:
     """Which of the new axes may be told apart at no loss: the label is cut (or woven) like that
     already.
     """
-    if in_rows(whole, sizes[0]):
+    if is_chunked(whole, sizes[0]):
         return 0
-    return len(sizes) - 1 if isinstance(whole, Woven) and len(whole.parts) == sizes[-1] else None
+    return (
+        len(sizes) - 1 if isinstance(whole, Interleaved) and len(whole.parts) == sizes[-1] else None
+    )
 
 
 def _split_rows(whole: Label, sizes: list[int], at: int) -> list[list[Label]]:
@@ -126,27 +130,27 @@ def _split_rows(whole: Label, sizes: list[int], at: int) -> list[list[Label]]:
     """
     count, before, after = sizes[at], sizes[:at], sizes[at + 1 :]
     if math.prod(after) == 1:
-        parts = unweave(whole, count, WHY)
+        parts = deinterleave(whole, count, WHY)
         return [[*factor(part, before, WHY), ONE, *[ONE] * len(after)] for part in parts]
     outer, inner = factor(whole, (math.prod(before), count * math.prod(after)), WHY)
-    parts = cut_rows(inner, count)
+    parts = chunks(inner, count)
     return [[*factor(outer, before, WHY), ONE, *factor(part, after, WHY)] for part in parts]
 
 
-def _merge(value: Rows, run: list[int]) -> Axes:
-    """Rows whose axis disappears in a run of axes: next to others they concatenate, inside of
+def _merge(value: Unstacked, run: list[int]) -> Axes:
+    """Unstacked whose axis disappears in a run of axes: next to others they concatenate, inside of
     others they weave.
     """
-    others = [k for k in range(len(value.rows[0])) if k not in run]
-    for row in value.rows[1:]:
+    others = [k for k in range(len(value.slices[0])) if k not in run]
+    for row in value.slices[1:]:
         for k in others:
-            unify(value.rows[0][k], row[k])
+            unify(value.slices[0][k], row[k])
     before, after = [k for k in run if k < value.axis], [k for k in run if k > value.axis]
-    outers = [product(normal(row[k]) for k in before) for row in value.rows]
-    inners = [product(normal(row[k]) for k in after) for row in value.rows]
-    labels = list(value.rows[0])
+    outers = [product(normal(row[k]) for k in before) for row in value.slices]
+    inners = [product(normal(row[k]) for k in after) for row in value.slices]
+    labels = list(value.slices[0])
     if inners[0].size == 1:
-        merged = woven(outers)
+        merged = interleaved(outers)
     else:
         for outer in outers[1:]:
             unify(outers[0], outer)
@@ -157,7 +161,7 @@ def _merge(value: Rows, run: list[int]) -> Axes:
     return Axes(tuple(labels))
 
 
-def asked_in_rows(node: fx.Node) -> int | None:
+def asked_unstacked(node: fx.Node) -> int | None:
     """The axis of this node's value whose indices are taken out one by one further on (``select``,
     ``unbind``).
     """

@@ -8,10 +8,20 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from ..unification import ONE, Label, concat, cut, factor, fresh, normal, product, unweave
-from ..unification import rows as cut_rows
-from .base import Axes, Call, Labels, Rows, Uniform, Value, flat, rule, sizes, take, together
-from .reshape import WHY, asked_in_rows, permutation_of, reshape
+from ..unification import (
+    ONE,
+    Label,
+    chunks,
+    concat,
+    cut,
+    deinterleave,
+    factor,
+    fresh,
+    normal,
+    product,
+)
+from .base import Axes, Call, Labels, Uniform, Unstacked, Value, flat, rule, sizes, take, unstacked
+from .reshape import WHY, asked_unstacked, permutation_of, reshape
 
 
 @rule(
@@ -31,7 +41,7 @@ def view(call: Call):
         return Uniform(call.shape)
     if "dtype" in call.arguments:
         return call.unknown()[0]
-    return reshape(value, sizes(value), call.shape, asked_in_rows(call.node))
+    return reshape(value, sizes(value), call.shape, asked_unstacked(call.node))
 
 
 @rule("unsqueeze", "squeeze")
@@ -61,12 +71,12 @@ def permute(call: Call):
     )
 
 
-def _pick(value: Axes | Rows, order: Sequence[int | None]) -> Value:
+def _pick(value: Axes | Unstacked, order: Sequence[int | None]) -> Value:
     def pick(labels: Labels) -> Labels:
         return tuple(ONE if k is None else labels[k] for k in order)
 
-    if isinstance(value, Rows):
-        return Rows(list(order).index(value.axis), tuple(pick(row) for row in value.rows))
+    if isinstance(value, Unstacked):
+        return Unstacked(list(order).index(value.axis), tuple(pick(row) for row in value.slices))
     return Axes(pick(value.labels))
 
 
@@ -104,7 +114,7 @@ def cat(call: Call):
         return Axes(tuple(fresh(size) for size in call.shape))
     tensors = [flat(value) for value in values]
     if len(tensors) > 1 and all(labels[dim].size == 1 for labels in tensors):
-        return together(dim, tensors)
+        return unstacked(dim, tensors)
     for labels in tensors[1:]:
         for k in range(len(labels)):
             if k != dim:
@@ -117,7 +127,7 @@ def cat(call: Call):
 def stack(call: Call):
     dim = int(call.get("dim", 0)) % len(call.shape)
     tensors = [flat(value) for value in call.get("tensors")]
-    return together(dim, [(*labels[:dim], ONE, *labels[dim:]) for labels in tensors])
+    return unstacked(dim, [(*labels[:dim], ONE, *labels[dim:]) for labels in tensors])
 
 
 @rule("unbind", "select")
@@ -130,8 +140,8 @@ def unbind(call: Call):
             else [Uniform(shape) for shape in call.shapes]
         )
     dim = int(call.get("dim", 0)) % len(sizes(value))
-    if isinstance(value, Rows) and value.axis == dim:
-        found = [tuple(label for k, label in enumerate(row) if k != dim) for row in value.rows]
+    if isinstance(value, Unstacked) and value.axis == dim:
+        found = [tuple(label for k, label in enumerate(row) if k != dim) for row in value.slices]
         return (
             Axes(found[int(call.get("index"))])
             if call.op == "select"
@@ -142,7 +152,7 @@ def unbind(call: Call):
         index = int(call.get("index")) % labels[dim].size
         take(labels[dim], index, index + 1)
     else:
-        cut_rows(labels[dim], labels[dim].size)
+        chunks(labels[dim], labels[dim].size)
     left = Axes(tuple(label for k, label in enumerate(labels) if k != dim))
     return left if call.op == "select" else [left for _ in call.shapes]
 
@@ -153,7 +163,7 @@ def slicing(call: Call):
     if isinstance(value, Uniform):
         return Uniform(call.shape)
     dim = int(call.get("dim", 0)) % len(sizes(value))
-    told, size = isinstance(value, Rows) and value.axis == dim, sizes(value)[dim]
+    told, size = isinstance(value, Unstacked) and value.axis == dim, sizes(value)[dim]
     if call.op == "narrow":
         start, step = int(call.get("start")) % size if size else 0, 1
         stop = start + int(call.get("length"))
@@ -162,15 +172,15 @@ def slicing(call: Call):
             size
         )
     if told:
-        return together(dim, value.rows[start:stop:step])
+        return unstacked(dim, value.slices[start:stop:step])
 
     def sliced(labels: Labels) -> Labels:
         return (*labels[:dim], _stepped(labels[dim], start, stop, step), *labels[dim + 1 :])
 
     if (start, stop, step) == (0, size, 1):
         return value
-    if isinstance(value, Rows):
-        return Rows(value.axis, tuple(sliced(row) for row in value.rows))
+    if isinstance(value, Unstacked):
+        return Unstacked(value.axis, tuple(sliced(row) for row in value.slices))
     return Axes(sliced(value.labels))
 
 
@@ -180,9 +190,11 @@ def _stepped(label: Label, start: int, stop: int, step: int) -> Label:
     if step == 1 or not count:
         return take(label, start, stop) if count else concat(())
     if label.size % step == 0:
-        return take(unweave(label, step)[start % step], start // step, start // step + count)
+        return take(deinterleave(label, step)[start % step], start // step, start // step + count)
     even, rest = cut(take(label, start, stop), (count - 1) * step)
-    return concat([*unweave(even, step)[:1], cut(rest, 1)[0]]) if count > 1 else cut(rest, 1)[0]
+    return (
+        concat([*deinterleave(even, step)[:1], cut(rest, 1)[0]]) if count > 1 else cut(rest, 1)[0]
+    )
 
 
 @rule(
@@ -202,9 +214,9 @@ def split(call: Call):
         return [Uniform(shape) for shape in call.shapes]
     dim = int(call.get("dim", 0)) % len(call.shapes[0])
     counts = [shape[dim] for shape in call.shapes]
-    if isinstance(value, Rows) and value.axis == dim:
+    if isinstance(value, Unstacked) and value.axis == dim:
         ends = list(itertools.accumulate(counts))
-        return [together(dim, value.rows[end - size : end]) for end, size in zip(ends, counts)]
+        return [unstacked(dim, value.slices[end - size : end]) for end, size in zip(ends, counts)]
 
     def pieces(labels: Labels) -> list[Labels]:
         found, rest = [], labels[dim]
@@ -213,17 +225,18 @@ def split(call: Call):
             found.append((*labels[:dim], piece, *labels[dim + 1 :]))
         return found
 
-    if isinstance(value, Rows):
-        columns = [pieces(row) for row in value.rows]
+    if isinstance(value, Unstacked):
+        columns = [pieces(row) for row in value.slices]
         return [
-            Rows(value.axis, tuple(column[k] for column in columns)) for k in range(len(counts))
+            Unstacked(value.axis, tuple(column[k] for column in columns))
+            for k in range(len(counts))
         ]
     return [Axes(piece) for piece in pieces(value.labels)]
 
 
 @rule("index_select", "embedding", "embedding_bag", "_embedding_bag")
 def lookup(call: Call):
-    """Rows picked by number: that axis stays as it is."""
+    """Unstacked picked by number: that axis stays as it is."""
     table = call.axes("self" if call.op == "index_select" else "weight")
     index = call.axes("index" if call.op == "index_select" else "indices")
     dim = int(call.get("dim", 0)) % max(1, len(table)) if call.op == "index_select" else 0
