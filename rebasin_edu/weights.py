@@ -34,6 +34,21 @@ def as_state(weights: Weights, *, name: str = "the weights") -> State:
     return {key: x.detach() if isinstance(x, Tensor) else x for key, x in weights.items()}
 
 
+def architecture(model: nn.Module | None, *networks: Weights | None) -> nn.Module:
+    """Return ``model``, or the first of the networks that is a module where it is ``None``.
+
+    Raises:
+        WeightsError: there is none, so that nothing says how to run the weights.
+    """
+    for candidate in (model, *networks):
+        if isinstance(candidate, nn.Module):
+            return candidate
+    raise WeightsError(
+        "the networks are state dicts, which cannot be run: give model=, a module of their "
+        "architecture"
+    )
+
+
 def state_for(model: nn.Module, weights: Weights | None, *, name: str = "the weights") -> State:
     """Return the state dict of ``weights`` (the model's own when ``None``), if it fits the model.
 
