@@ -2,10 +2,7 @@
 between them.
 """
 
-from .course.figures.assignment import draw_assignments, draw_recovery
-from .course.figures.barrier_definitions import draw_barriers
-from .course.figures.units import draw_network, draw_rainbow
-from .course.figures.variance_collapse import draw_collapse, draw_deviations, draw_dial
+from . import course, show
 from .lab import (
     MLP,
     VGG11,
@@ -51,14 +48,6 @@ from .matching import (
     straight_through_matching,
     weight_matching,
 )
-from .show.curves import draw_curves
-from .show.diagnosis import draw_variance
-from .show.grids import frames_grid
-from .show.matching import draw_matching
-from .show.plane import draw_plane
-from .show.reliability import draw_reliability
-from .show.spec_graph import draw_spec
-from .show.widgets import explore, frames, live, move_all, png
 from .symmetry import Permutation, PermutationSpec
 
 __version__ = "0.2.0"
@@ -85,29 +74,12 @@ __all__ = [
     "activation_matching",
     "assign",
     "closed_form",
+    "course",
     "diagnose",
-    "draw_assignments",
-    "draw_barriers",
-    "draw_collapse",
-    "draw_curves",
-    "draw_deviations",
-    "draw_dial",
-    "draw_matching",
-    "draw_network",
-    "draw_plane",
-    "draw_rainbow",
-    "draw_recovery",
-    "draw_reliability",
-    "draw_spec",
-    "draw_variance",
     "evaluate",
-    "explore",
-    "frames",
-    "frames_grid",
     "frank_wolfe_matching",
     "lerp",
     "linear_path",
-    "live",
     "load_data",
     "load_or_train",
     "load_run",
@@ -115,11 +87,10 @@ __all__ = [
     "mean",
     "merge",
     "merge_many",
-    "move_all",
-    "png",
     "reestimate_batchnorm",
     "repair",
     "repaired_path",
+    "show",
     "slerp",
     "straight_through_matching",
     "sweep",

@@ -1,7 +1,8 @@
-"""How the course is made: notebooks from their sources, the checks of their exercises, exported
-pages.
+"""How the course is made: notebooks from their sources, the checks of their exercises, the figures
+of single notebooks.
 """
 
+from . import figures
 from .check import NotYet, UnknownExercise, check
 
-__all__ = ["NotYet", "UnknownExercise", "check"]
+__all__ = ["NotYet", "UnknownExercise", "check", "figures"]

@@ -1,14 +1,17 @@
-"""Notebooks from their sources: ``python -m rebasin_edu.course.build [--check] [NAME …]``.
+"""Notebooks and pages from their sources: ``python -m rebasin_edu.course.build [NAME …]``.
 
 ``notebooks/NN_name.py`` (jupytext percent format) is the only source. Building puts the badges and
 the Colab cell in front, runs it, and writes ``NN_name.ipynb`` with its outputs, so that readers on
 GitHub and Colab see the figures. ``--check`` says whether each stored notebook still has the cells
-of its source, without running anything.
+of its source, without running anything. ``--html FOLDER`` writes pages whose sliders move without a
+kernel.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import html
 import os
 import sys
 import time
@@ -19,7 +22,8 @@ import nbformat
 
 REPOSITORY = "rebasin-edu/rebasin_edu"  # where the badges point
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-TAGS = {"nbval-check-output", "exercise", "solution", "smoke", "colab", "raises-exception"}
+TAGS = {"nbval-check-output", "exercise", "solution", "quiz", "smoke", "colab", "raises-exception"}
+FOLDED = {"solution", "quiz", "smoke", "colab"}  # cells whose source a reader unfolds on demand
 LIMIT = 1_500_000  # bytes of a stored notebook
 
 BADGES = (
@@ -35,6 +39,17 @@ import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("rebasin_edu") is None:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/{repository}")"""
+
+# A handle of a slider has no accessible name of its own: it gets the label that stands beside it.
+NAME_SLIDERS = """\
+<script>
+new MutationObserver(() => document.querySelectorAll("[role=slider]:not([aria-label])").forEach(
+  handle => {
+    const label = handle.closest(".widget-inline-hbox")?.querySelector(".widget-label");
+    if (label) handle.setAttribute("aria-label", label.textContent);
+  })).observe(document.body, {childList: true, subtree: true});
+</script>
+"""
 
 
 class NotebookError(ValueError):
@@ -68,10 +83,13 @@ def assemble(source: Path) -> nbformat.NotebookNode:
     )
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem[:2]}-{number:03d}"
-        if strange := set(cell.metadata.get("tags", ())) - TAGS:
+        tags = set(cell.metadata.get("tags", ()))
+        if strange := sorted(tags - TAGS):
             raise NotebookError(
-                f"{source.name}, cell {number}: unknown tags {sorted(strange)}; known are {sorted(TAGS)}"
+                f"{source.name}, cell {number}: unknown tags {strange}; known are {sorted(TAGS)}"
             )
+        if tags & FOLDED:
+            cell.metadata["jupyter"] = {"source_hidden": True}
     return notebook
 
 
@@ -104,9 +122,8 @@ def build(source: Path) -> Path:
     part = target.with_name(target.name + ".part")
     nbformat.write(notebook, part)
     if part.stat().st_size > LIMIT:
-        raise NotebookError(
-            f"{target.name} would have {part.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB: smaller figures?"
-        )
+        size = f"{part.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB"
+        raise NotebookError(f"{target.name} would have {size}: smaller figures?")
     os.replace(part, target)
     return target
 
@@ -117,29 +134,53 @@ def differences(source: Path) -> list[str]:
     if not target.exists():
         return [f"{target.name} is missing"]
     stored, wanted = nbformat.read(target, as_version=4), assemble(source)
-    found = []
+    faults = []
     if len(stored.cells) != len(wanted.cells):
-        found.append(
-            f"{target.name} has {len(stored.cells)} cells, its source has {len(wanted.cells)}"
-        )
+        counts = f"{len(stored.cells)} cells, its source has {len(wanted.cells)}"
+        faults.append(f"{target.name} has {counts}")
     for number, (old, new) in enumerate(zip(stored.cells, wanted.cells)):
-        if (old.cell_type, old.source, old.metadata.get("tags", [])) != (
-            new.cell_type,
-            new.source,
-            new.metadata.get("tags", []),
-        ):
-            found.append(
-                f"{target.name}, cell {number} differs from its source: {new.source.splitlines()[:1]}"
-            )
+        if _content(old) != _content(new):
+            first = new.source.splitlines()[:1]
+            faults.append(f"{target.name}, cell {number} differs from its source: {first}")
         if any(output.output_type == "error" for output in old.get("outputs", ())):
-            found.append(f"{target.name}, cell {number} has a stored error")
+            faults.append(f"{target.name}, cell {number} has a stored error")
     if "widgets" in stored.metadata:
-        found.append(f"{target.name} carries widget state")
+        faults.append(f"{target.name} carries widget state")
     if target.stat().st_size > LIMIT:
-        found.append(
-            f"{target.name} has {target.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB"
-        )
-    return found
+        size = f"{target.stat().st_size / 1e6:.2f} MB, more than {LIMIT / 1e6} MB"
+        faults.append(f"{target.name} has {size}")
+    return faults
+
+
+def _content(cell: nbformat.NotebookNode) -> tuple:
+    return cell.cell_type, cell.source, cell.metadata.get("tags", [])
+
+
+def export_page(source: Path, folder: Path) -> Path:
+    """Run a notebook and write it as one HTML file in which every slider moves.
+
+    The state of the widgets is in the page; the code that moves them is loaded from a public CDN
+    when the page is opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{source.stem}.html"
+    target.write_text(page(run(assemble(source), widget_state=True), source.stem))
+    return target
+
+
+def page(notebook: nbformat.NotebookNode, name: str) -> str:
+    """A notebook that was run as HTML, its pictures with their alternative texts."""
+    from nbconvert import HTMLExporter
+
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            text = output.get("metadata", {}).get("image/png", {}).get("alt")
+            if text:  # the exporter's templates leave it out
+                picture = f"data:image/png;base64,{output.data.pop('image/png')}"
+                output.data["text/html"] = f'<img src="{picture}" alt="{html.escape(text)}">'
+    body, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": name}})
+    return body.replace("</body>", f"{NAME_SLIDERS}</body>")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -150,6 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
         "names", nargs="*", metavar="NAME", help="such as 00_tour; all of them by default"
     )
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
+    parser.add_argument("--html", type=Path, metavar="FOLDER", help="write pages there instead")
     options = parser.parse_args(arguments)
     stale = []
     for source in source_paths(options.names):
@@ -157,11 +199,11 @@ def main(arguments: list[str] | None = None) -> int:
             stale += differences(source)
             continue
         start = time.perf_counter()
-        target = build(source)
-        print(
-            f"{target.name}: {time.perf_counter() - start:.0f} s, {target.stat().st_size / 1e3:.0f} kB"
-        )
-    print("\n".join(stale) if stale else "all notebooks are up to date")
+        target = export_page(source, options.html) if options.html else build(source)
+        size = f"{target.stat().st_size / 1e3:.0f} kB"
+        print(f"{target.name}: {time.perf_counter() - start:.0f} s, {size}")
+    if not options.html:
+        print("\n".join(stale) if stale else "all notebooks are up to date")
     return 1 if stale else 0
 
 

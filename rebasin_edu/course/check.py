@@ -5,6 +5,7 @@ not, which mistake is likely.
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import pkgutil
 from collections.abc import Callable
@@ -20,6 +21,10 @@ class UnknownExercise(KeyError):
 class NotYet(AssertionError):
     """The answer is not right; the message names the likely mistake."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message alone, and nothing of the check's source."""
+        return [f"Not yet. {self}"]
+
 
 def exercise(number: str) -> Callable[[Callable[[Any], str]], Callable[[Any], str]]:
     """Register the check of an exercise: it returns praise, or raises ``NotYet``."""
@@ -32,12 +37,45 @@ def exercise(number: str) -> Callable[[Callable[[Any], str]], Callable[[Any], st
 
 
 def near(answer: Any, wanted: float, tolerance: float) -> bool:
-    """Whether an answer is a number within ``tolerance`` of the one wanted."""
+    """Whether an answer is a number, of Python, numpy or torch, within ``tolerance`` of another."""
+    value = plain(answer)
     return (
-        isinstance(answer, (int, float))
-        and math.isfinite(answer)
-        and abs(answer - wanted) <= tolerance
+        isinstance(value, (int, float))
+        and math.isfinite(value)
+        and abs(value - wanted) <= tolerance
     )
+
+
+def plain(answer: Any) -> Any:
+    """A tensor or array of one number as that number; anything else as it is."""
+    single = getattr(answer, "ndim", None) == 0 or getattr(answer, "shape", None) == (1,)
+    return answer.item() if single and hasattr(answer, "item") else answer
+
+
+def function_of(number: str, name: str, answer: Any) -> Callable[..., Any]:
+    """The function of an answer, so that whatever goes wrong in it is said in one sentence.
+
+    Raises:
+        NotYet: the answer is no function; or, when it is called, it takes another number of
+            arguments, stops with an error or returns nothing.
+    """
+    if not callable(answer):
+        raise NotYet(f"{number}: give the function itself: check({number!r}, {name})")
+
+    def call(*arguments: Any) -> Any:
+        try:
+            inspect.signature(answer).bind(*arguments)
+        except TypeError:
+            raise NotYet(f"{number}: {name} is called with {len(arguments)} arguments") from None
+        try:
+            result = answer(*arguments)
+        except Exception as error:
+            raise NotYet(f"{number}: {name} stops with {type(error).__name__}: {error}") from None
+        if result is None or result is ...:
+            raise NotYet(f"{number}: {name} returns nothing yet")
+        return result
+
+    return call
 
 
 def load() -> dict[str, Callable[[Any], str]]:
@@ -61,4 +99,13 @@ def check(number: str, answer: Any) -> None:
         raise UnknownExercise(f"no exercise {number!r}; there are {sorted(CHECKS)}")
     if answer is None or answer is ...:
         raise NotYet(f"{number}: there is no answer yet; put yours in place of the dots")
-    print(f"{number}: right. {CHECKS[number](answer)}")
+    try:
+        praise = CHECKS[number](plain(answer))
+    except NotYet:
+        raise
+    except Exception as error:
+        raise NotYet(
+            f"{number}: the answer has an unexpected type or shape ({type(error).__name__}: "
+            f"{error})"
+        ) from None
+    print(f"{number}: right. {praise}")

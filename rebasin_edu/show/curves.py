@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import SIZES, A, B, colour_of, style
+from .style import Look, colour_of, describe, finish_alpha_axis, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from ..landscape.curve import Curve
 
 AXIS = {"loss": "loss", "accuracy": "accuracy (%)"}
 
 
-def figure(
-    size: str = "one", rows: int = 1, columns: int = 1, **kwargs
-) -> tuple[Figure, np.ndarray]:
-    """A closed figure with its axes as an array (rows, columns): a notebook shows it once, and none
-    stays open.
-    """
-    import matplotlib.pyplot as plt
-
-    with style():
-        made, axes = plt.subplots(rows, columns, figsize=SIZES[size], squeeze=False, **kwargs)
-    plt.close(made)
-    return made, axes
+def named_curves(curves: Curve | Mapping[str, Curve]) -> dict[str, Curve]:
+    """One curve, or several by name, as a dictionary."""
+    return dict(curves) if isinstance(curves, Mapping) else {curves.label: curves}
 
 
 def values(curve: Curve, metric: str) -> np.ndarray:
@@ -37,7 +31,7 @@ def values(curve: Curve, metric: str) -> np.ndarray:
     return np.asarray(getattr(curve, metric), dtype=float) * (100 if metric == "accuracy" else 1)
 
 
-def values_at(curve: Curve, metric: str, alpha: float) -> float:
+def value_at(curve: Curve, metric: str, alpha: float) -> float:
     """A curve's number at any alpha, interpolated between those that were measured."""
     return float(np.interp(alpha, curve.alphas, values(curve, metric)))
 
@@ -45,124 +39,125 @@ def values_at(curve: Curve, metric: str, alpha: float) -> float:
 def draw_curves(
     curves: Curve | Mapping[str, Curve],
     *,
-    metrics: tuple[str, ...] = ("loss", "accuracy"),
+    metrics: Sequence[str] = ("loss", "accuracy"),
     alpha: float | None = None,
     title: str = "",
 ) -> Figure:
     """Loss and accuracy on the line from A to B, for one curve or several, with their barriers.
 
-    The dashed line is the mean of the two ends: what stands above it (for the loss) is the barrier.
+    The dashed line is the mean of both ends: what stands above it (for the loss) is the barrier.
 
     Args:
-        curves: one ``Curve``, or name → curve; "naive" is grey, "matched" green, everywhere in the
-            course.
+        curves: one ``Curve``, or name → curve; "naive" is grey, "matched" green, everywhere.
         metrics: which panels, of "loss" and "accuracy".
         alpha: mark this place on every curve.
-        title: stands over the first panel.
+        title: stands over the figure; the name of the data is added where the curves know it.
     """
-    named = dict(curves) if isinstance(curves, Mapping) else {"": curves}
-    made, axes = figure("wide" if len(metrics) > 1 else "one", 1, len(metrics))
+    named = named_curves(curves)
+    figure, axes = new_figure("wide" if len(metrics) > 1 else "one", 1, len(metrics))
+    alphas = [alpha for curve in named.values() for alpha in curve.alphas]
     for panel, metric in zip(axes[0], metrics):
         for position, (name, curve) in enumerate(named.items()):
-            _draw_curve(panel, name or "matched", position, curve, metric, alpha, label=name)
-        finish_alpha_axis(panel, named, metric)
-    axes[0, 0].set_title(title, loc="left")
-    return made
+            _draw_curve(panel, name, position, curve, metric)
+        finish_alpha_axis(panel, min(alphas), max(alphas))
+        panel.set_ylabel(AXIS[metric])
+        panel.legend(
+            frameon=False,
+            loc="lower left",
+            bbox_to_anchor=(-0.03, 1.0),
+            ncols=1 if len(named) < 4 else 2,
+            labelcolor="linecolor",
+            prop={"weight": "bold", "size": 10},
+        )
+        if alpha is not None:
+            move_marks(mark(panel, named, metric), alpha)
+    data = ", ".join(dict.fromkeys(curve.data for curve in named.values() if curve.data))
+    if title or data:
+        figure.suptitle(f"{title}{' · ' * bool(title and data)}{data}", x=0.01, ha="left")
+    return describe(figure, describe_curves(named))
 
 
-def _draw_curve(
-    panel: Axes,
-    name: str,
-    position: int,
-    curve: Curve,
-    metric: str,
-    alpha: float | None,
-    label: str,
-) -> None:
-    alphas, drawn = np.asarray(curve.alphas, dtype=float), values(curve, metric)
-    colour, marker = colour_of(name, position)
-    ends = 0.5 * sum(values_at(curve, metric, end) for end in (0, 1))
+def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str) -> None:
+    colour, marker = colour_of(name or "matched", position)
+    barrier = getattr(curve.barrier, metric)
+    number = f"{barrier:.3f}" if metric == "loss" else f"{100 * barrier:.1f} points"
     panel.plot(
-        alphas,
-        drawn,
+        curve.alphas,
+        values(curve, metric),
         color=colour,
         marker=marker,
-        markevery=max(1, len(alphas) // 6),
-        label=label,
+        markevery=max(1, len(curve.alphas) // 6),
+        label=f"{name}: barrier {number}".removeprefix(": "),
         zorder=3,
     )
+    ends = 0.5 * (value_at(curve, metric, 0) + value_at(curve, metric, 1))
     panel.axhline(ends, color=colour, linewidth=1, linestyle="--", alpha=0.7, zorder=1)
-    worst = int(drawn.argmax() if metric == "loss" else drawn.argmin())
-    text = (
-        f"{label}: barrier {curve.barrier.loss:.3f}"
-        if metric == "loss"
-        else f"{label}: barrier {100 * curve.barrier.accuracy:.1f} points"
-    )
-    above = metric == "loss"
-    # The text stands on the far side of the curve's own extreme, so that two curves do not write
-    # over one another.
-    panel.annotate(
-        text.removeprefix(": "),
-        (0.5, drawn[worst]),
-        (0, 8 if above else -8),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if above else "top",
-        color=colour,
-        fontweight="bold",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-        zorder=5,
-    )
-    if alpha is not None:
-        panel.axvline(alpha, color="black", linewidth=0.8, zorder=2)
-        panel.plot(
-            [alpha],
-            [values_at(curve, metric, alpha)],
-            marker="o",
-            markersize=10,
-            color=colour,
-            mec="black",
-            zorder=4,
+
+
+def mark(panel: Axes, curves: Mapping[str, Curve], metric: str) -> list[tuple[Artist, Curve, str]]:
+    """A vertical line and a dot on every curve of a panel, for ``move_marks`` to place."""
+    start = min(alpha for curve in curves.values() for alpha in curve.alphas)
+    marks: list = [(panel.axvline(start, color="black", linewidth=0.8, zorder=2), None, metric)]
+    for position, (name, curve) in enumerate(curves.items()):
+        colour, _ = colour_of(name or "matched", position)
+        look: Look = {"markersize": 10, "color": colour, "mec": "black", "zorder": 4}
+        (dot,) = panel.plot([start], [value_at(curve, metric, start)], "o", **look)
+        marks.append((dot, curve, metric))
+    return marks
+
+
+def move_marks(marks: Sequence[tuple], alpha: float) -> None:
+    """Put marks at another alpha."""
+    for artist, curve, metric in marks:
+        artist.set_xdata([alpha, alpha] if curve is None else [alpha])
+        if curve is not None:
+            artist.set_ydata([value_at(curve, metric, alpha)])
+
+
+def frames_of_curves(
+    curves: Mapping[str, Curve], metrics: Sequence[str], alphas: Sequence[float], title: str = ""
+) -> Iterator[list[Image.Image]]:
+    """For each alpha one picture a panel: everything is drawn once, and only the marks move."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure = draw_curves(curves, metrics=metrics, title=title)
+    canvas = FigureCanvasAgg(figure)
+    marks = [mark(panel, curves, metric) for panel, metric in zip(figure.axes, metrics)]
+    for artist, *_ in chain.from_iterable(marks):
+        artist.set_animated(True)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)
+    boxes = [panel.get_tightbbox() or figure.bbox for panel in figure.axes]
+    cuts = [int(0.5 * (left.x1 + right.x0)) for left, right in pairwise(boxes)]
+    cuts = [0, *cuts, canvas.get_width_height()[0]]
+    for alpha in alphas:
+        canvas.restore_region(still)
+        for panel, moving in zip(figure.axes, marks):
+            move_marks(moving, alpha)
+            for artist, *_ in moving:
+                panel.draw_artist(artist)
+        picture = np.asarray(canvas.buffer_rgba())[..., :3]
+        yield [Image.fromarray(picture[:, left:right]) for left, right in pairwise(cuts)]
+
+
+def describe_curves(curves: Mapping[str, Curve]) -> str:
+    """What a figure of curves shows, in words: its alternative text."""
+    parts = []
+    for name, curve in curves.items():
+        worst = max(zip(values(curve, "loss"), curve.alphas))
+        parts.append(
+            f"{name + ': ' if name else ''}loss {value_at(curve, 'loss', 0):.3f} at A, "
+            f"{value_at(curve, 'loss', 1):.3f} at B, highest {worst[0]:.3f} at alpha "
+            f"{worst[1]:.2f}; lowest accuracy {values(curve, 'accuracy').min():.1f} %"
         )
-
-
-def finish_alpha_axis(panel: Axes, curves: Mapping[str, Curve], metric: str) -> None:
-    """The alpha axis as it reads everywhere: A at 0, B at 1, extrapolation shaded, room for the
-    barriers' names.
-    """
-    lowest = min(float(np.min(curve.alphas)) for curve in curves.values())
-    highest = max(float(np.max(curve.alphas)) for curve in curves.values())
-    ticks = panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["A\n(0)", "0.25", "0.5", "0.75", "B\n(1)"])
-    ticks[0].label1.set(color=A, fontweight="bold")
-    ticks[-1].label1.set(color=B, fontweight="bold")
-    for start, stop in ((lowest, 0.0), (1.0, highest)):
-        if stop > start:
-            panel.axvspan(start, stop, color="0.92", zorder=0)
-            panel.annotate(
-                "beyond",
-                (0.5 * (start + stop), 0.02),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                color="0.4",
-            )
-    panel.set(
-        xlim=(min(lowest, -0.03), max(highest, 1.03)),
-        xlabel="alpha: share of B in the mix",
-        ylabel=AXIS[metric],
-    )
-    low, high = panel.get_ylim()
-    room = 0.12 * (high - low)
-    panel.set_ylim(
-        low - (room if metric == "accuracy" else 0), high + (room if metric == "loss" else 0)
-    )
+    return "The line from A to B. " + ". ".join(parts) + "."
 
 
 def describe_at(curves: Mapping[str, Curve], alpha: float) -> str:
-    """The numbers at one alpha in words: the line under a slider, for those who cannot see the
-    picture.
-    """
+    """The numbers at one alpha in words: the line under a slider."""
     parts = []
     for name, curve in curves.items():
-        loss, accuracy = (values_at(curve, metric, alpha) for metric in AXIS)
+        loss, accuracy = (value_at(curve, metric, alpha) for metric in AXIS)
         parts.append(f"{name + ': ' if name else ''}loss {loss:.3f}, accuracy {accuracy:.1f} %")
     return f"alpha = {alpha:.2f} ({1 - alpha:.0%} A, {alpha:.0%} B): " + "; ".join(parts)

@@ -1,13 +1,18 @@
-"""Sliders: over frames drawn beforehand (they move in a page without a kernel too), and over a
-function that draws.
+"""Sliders over pictures: they move in a page without a kernel, too, and a saved notebook shows a
+contact sheet where no widget runs.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
+
+from .curves import describe_at, frames_of_curves, named_curves
+from .style import encode, png
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -15,37 +20,44 @@ if TYPE_CHECKING:
 
     from ..landscape.curve import Curve
 
-
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file, with a small palette of colours so that many frames stay light."""
-    from PIL import Image
-
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png")
-    Image.open(raw).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return small.getvalue()
+Picture = bytes | Sequence[bytes]  # a PNG file, or the PNG files of panels that stack on a phone
+SHEET = 4  # pictures of a contact sheet
 
 
-def _slider(
-    labels: Sequence[str], description: str, tooltip: str, start: int, continuous: bool
-) -> ipywidgets.SelectionSlider:
-    import ipywidgets
+def slider(
+    draw: Callable[[Any], Figure],
+    options: Sequence[Any],
+    *,
+    description: str,
+    label: Callable[[Any], str] = str,
+    text: Callable[[Any], str] | None = None,
+    tooltip: str = "",
+    start: int = 0,
+) -> ipywidgets.VBox:
+    """A slider over the figures of a function, ``draw(option)``.
 
-    return ipywidgets.SelectionSlider(
-        options=[(str(label), index) for index, label in enumerate(labels)],
-        value=start,
+    Args:
+        draw: a pure function from an option to a figure.
+        options: the positions, in order.
+        description: stands beside the slider.
+        label: what the slider reads at an option.
+        text: the line under a figure, with its numbers; it is also the picture's alternative text.
+        tooltip: shown when the pointer rests on the slider.
+        start: the first position shown.
+    """
+    labels = [label(option) for option in options]
+    return frames(
+        [png(draw(option)) for option in options],
+        labels,
         description=description,
+        texts=[text(option) for option in options] if text else (),
         tooltip=tooltip,
-        continuous_update=continuous,
-        layout=ipywidgets.Layout(width="32em", max_width="100%"),
-        style={"description_width": "initial"},
+        start=start,
     )
 
 
 def frames(
-    pictures: Sequence[bytes],
+    pictures: Sequence[Picture],
     labels: Sequence[str],
     *,
     description: str,
@@ -53,106 +65,89 @@ def frames(
     tooltip: str = "",
     start: int = 0,
 ) -> ipywidgets.VBox:
-    """A slider over pictures made beforehand. Browser and slider need no kernel: an exported page
-    moves as the notebook does.
+    """A slider over pictures that are drawn already: ``slider``, where its ``draw`` is too slow.
 
     Args:
-        pictures: PNG files, one per position.
-        labels: what the slider reads at each.
-        description: stands beside the slider.
-        texts: a line under each picture, with its numbers.
-        tooltip: shown when the pointer rests on the slider.
-        start: the first position shown.
+        pictures: a PNG file a position, or several: panels side by side, which stack on a phone.
+        labels, texts: what the slider reads at each position, and the line under its picture.
     """
     import ipywidgets
 
     if not pictures or len(pictures) != len(labels) or (texts and len(texts) != len(pictures)):
         raise ValueError(
-            f"a slider needs as many labels (and texts) as pictures: {len(pictures)}, {len(labels)}, {len(texts)}"
+            "a slider needs as many labels (and texts) as pictures: "
+            f"{len(pictures)}, {len(labels)}, {len(texts)}"
         )
-    pages = []
-    for index, picture in enumerate(pictures):
-        text = texts[index] if texts else f"{description} {labels[index]}"
-        image = ipywidgets.Image(
-            value=picture, format="png", layout=ipywidgets.Layout(max_width="100%")
-        )
-        pages.append(
-            ipywidgets.VBox([image, ipywidgets.HTML(f"<small>{html.escape(text)}</small>")])
-        )
-    slider = _slider(labels, description, tooltip, start, continuous=True)
+    texts = texts or [f"{description} {label}" for label in labels]
+    control = _control(labels, description, tooltip, start)
+    pages = [ipywidgets.HTML(_page(*each)) for each in zip(pictures, texts)]
     stack = ipywidgets.Stack(pages, selected_index=start)
-    ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([slider, stack])
+    ipywidgets.jslink((control, "index"), (stack, "selected_index"))
+    return _with_contact_sheet([control, stack], pictures, texts, [description])
+
+
+def slider_grid(
+    draw: Callable[[Any, Any], Figure],
+    rows: Sequence[Any],
+    columns: Sequence[Any],
+    *,
+    descriptions: tuple[str, str],
+    text: Callable[[Any, Any], str],
+    tooltips: tuple[str, str] = ("", ""),
+    start: tuple[int, int] = (0, 0),
+) -> ipywidgets.VBox:
+    """Two sliders over the figures ``draw(row, column)``; moves in an exported page, too.
+
+    Args:
+        draw: a pure function of two options.
+        rows, columns: the positions of the two sliders.
+        descriptions, tooltips: of the slider over the rows and of the one over the columns.
+        text: the line under a figure, with its numbers; also its alternative text.
+        start: the positions shown first.
+    """
+    import ipywidgets
+
+    if not rows or not columns:
+        raise ValueError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
+    across = _control([str(each) for each in columns], descriptions[1], tooltips[1], start[1])
+    down = _control([str(each) for each in rows], descriptions[0], tooltips[0], start[0])
+    pictures = {place: png(draw(*place)) for place in product(rows, columns)}
+    stacks = []
+    for row in rows:
+        pages = [_page(pictures[row, column], text(row, column)) for column in columns]
+        stack = ipywidgets.Stack([ipywidgets.HTML(page) for page in pages], selected_index=start[1])
+        ipywidgets.jslink((across, "index"), (stack, "selected_index"))
+        stacks.append(stack)
+    outer = ipywidgets.Stack(stacks, selected_index=start[0])
+    ipywidgets.jslink((down, "index"), (outer, "selected_index"))
+    texts = [text(*place) for place in pictures]
+    return _with_contact_sheet([down, across, outer], [*pictures.values()], texts, descriptions)
 
 
 def explore(
     curves: Curve | Mapping[str, Curve],
     *,
-    metrics: tuple[str, ...] = ("loss", "accuracy"),
-    steps: int = 21,
+    metrics: Sequence[str] = ("loss", "accuracy"),
+    title: str = "",
 ) -> ipywidgets.VBox:
-    """Slide along the line from A to B; works in an exported page without a kernel.
+    """Slide along the line from A to B, through the alphas that were measured.
 
     Args:
         curves: one ``Curve``, or name → curve ("naive", "matched").
         metrics: which panels, of "loss" and "accuracy".
-        steps: positions of the slider between the ends of the curves.
+        title: stands over the figure.
     """
-    import numpy as np
-
-    from .curves import describe_at, draw_curves
-
-    named = dict(curves) if isinstance(curves, Mapping) else {"": curves}
-    every = np.concatenate([np.asarray(curve.alphas, dtype=float) for curve in named.values()])
-    alphas = np.linspace(every.min(), every.max(), steps)
+    named = named_curves(curves)
+    alphas = sorted({float(alpha) for curve in named.values() for alpha in curve.alphas})
+    panels = frames_of_curves(named, metrics, alphas, title)
     return frames(
-        [png(draw_curves(named, metrics=metrics, alpha=float(alpha))) for alpha in alphas],
+        [[encode(panel) for panel in each] for each in panels],
         [f"{alpha:.2f}" for alpha in alphas],
         description="alpha",
-        texts=[describe_at(named, float(alpha)) for alpha in alphas],
+        texts=[describe_at(named, alpha) for alpha in alphas],
         tooltip="0 is network A, 1 is network B, between them their weights are mixed",
-        start=steps // 2,
+        start=len(alphas) // 2,
     )
-
-
-def live(
-    draw: Callable[[Any], Figure],
-    options: Sequence[Any],
-    *,
-    description: str,
-    text: Callable[[Any], str] = str,
-    label: Callable[[Any], str] = str,
-    tooltip: str = "",
-    quick: bool = True,
-) -> ipywidgets.VBox:
-    """A slider that draws as it moves, with a kernel: ``draw(option)`` is called for the position
-    chosen.
-
-    Args:
-        draw: a pure function from an option to a figure.
-        options: the positions, in order.
-        description: stands beside the slider.
-        text: the line under the figure, with its numbers.
-        label: what the slider reads at an option.
-        tooltip: shown when the pointer rests on the slider.
-        quick: draw while the slider moves (for figures up to 60 ms); else when it is let go.
-    """
-    import ipywidgets
-
-    slider = _slider(
-        [label(option) for option in options], description, tooltip, 0, continuous=quick
-    )
-    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-    line = ipywidgets.HTML()
-
-    def show(change: dict | None = None) -> None:
-        option = options[slider.index]
-        image.value = png(draw(option))
-        line.value = f"<small>{html.escape(text(option))}</small>"
-
-    slider.observe(show, "index")
-    show()
-    return ipywidgets.VBox([slider, image, line])
 
 
 def move_all(widget: ipywidgets.VBox) -> int:
@@ -170,3 +165,73 @@ def move_all(widget: ipywidgets.VBox) -> int:
         elif hasattr(child, "children"):
             moves += move_all(child)
     return moves
+
+
+def _control(
+    labels: Sequence[str], description: str, tooltip: str, start: int
+) -> ipywidgets.SelectionSlider:
+    import ipywidgets
+
+    return ipywidgets.SelectionSlider(
+        options=[(str(label), index) for index, label in enumerate(labels)],
+        value=start,
+        description=description,
+        tooltip=tooltip or description,
+        layout=ipywidgets.Layout(width="100%"),
+        style={"description_width": "initial"},
+    )
+
+
+def _page(picture: Picture, text: str) -> str:
+    """A picture and the line under it, as HTML; panels wrap where the page is narrow."""
+    panels, words = [picture] if isinstance(picture, bytes) else picture, html.escape(text)
+    images = "".join(
+        f'<img src="data:image/png;base64,{base64.b64encode(panel).decode()}" '
+        f'alt="{words if not number else "the panel beside it"}" style="max-width:100%">'
+        for number, panel in enumerate(panels)
+    )
+    line = f'<p role="status" aria-live="polite">{words}</p>'
+    return f'<div style="display:flex;flex-wrap:wrap">{images}</div>{line}'
+
+
+def _with_contact_sheet(
+    children: list, pictures: Sequence[Picture], texts: Sequence[str], names: Sequence[str]
+) -> ipywidgets.VBox:
+    """A box of widgets that a page without widgets shows as a few of its pictures."""
+    import ipywidgets
+
+    box = ipywidgets.VBox(children, layout=ipywidgets.Layout(max_width="1060px"))
+    count = min(SHEET, len(pictures))
+    chosen = [round(k * (len(pictures) - 1) / max(1, count - 1)) for k in range(count)]
+    alt = f"{count} positions of a slider over {' and '.join(names)}: " + " | ".join(
+        texts[k] for k in chosen
+    )
+    sheet = base64.b64encode(contact_sheet([pictures[k] for k in chosen])).decode()
+    widget = box._repr_mimebundle_
+
+    def bundle(include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        sentence = f"A slider; run the notebook to move it. Here are {alt}"
+        data = {**widget(), "image/png": sheet, "text/plain": sentence}
+        return data, {"image/png": {"alt": alt}}
+
+    box._repr_mimebundle_ = bundle
+    return box
+
+
+def contact_sheet(pictures: Sequence[Picture]) -> bytes:
+    """Pictures in two columns at half their size, as one PNG file."""
+    from PIL import Image
+
+    small = []
+    for picture in pictures:
+        files = [picture] if isinstance(picture, bytes) else picture
+        panels = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+        row = Image.new("RGB", (sum(p.width for p in panels), panels[0].height), "white")
+        for number, panel in enumerate(panels):
+            row.paste(panel, (sum(p.width for p in panels[:number]), 0))
+        small.append(row.resize((row.width // 2, row.height // 2), Image.Resampling.LANCZOS))
+    (width, height), columns = small[0].size, min(2, len(small))
+    sheet = Image.new("RGB", (columns * width, -(-len(small) // columns) * height), "white")
+    for number, row in enumerate(small):
+        sheet.paste(row, (number % columns * width, number // columns * height))
+    return encode(sheet)

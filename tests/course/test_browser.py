@@ -27,7 +27,7 @@ CELLS = [
 alphas = np.linspace(0, 1, 11)
 bump = 4 * alphas * (1 - alphas)
 curve = rb.Curve(tuple(alphas), tuple(0.1 + bump), tuple(0.98 - 0.4 * bump), tuple(0 * bump))
-slider = rb.explore(curve, steps=11)
+slider = rb.show.explore(curve)
 slider""",
 ]
 
@@ -62,8 +62,8 @@ def press_and_read(page, key: str, times: int) -> tuple[str, bytes]:
     for _ in range(times):
         page.keyboard.press(key)
     page.wait_for_timeout(400)
-    line = page.locator(".widget-html small:visible, .jupyter-widgets small:visible").first
-    picture = page.locator(".jupyter-widgets img:visible, img.widget-image:visible").first
+    line = page.locator(".jupyter-widgets [role=status]:visible").first
+    picture = page.locator(".jupyter-widgets img:visible").first
     return line.inner_text(), picture.get_attribute("src")
 
 

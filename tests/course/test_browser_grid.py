@@ -9,15 +9,16 @@ pytestmark = test_browser.pytestmark
 
 CELL = """\
 import rebasin_edu as rb
-rows, columns = ["0", "0.5", "1"], ["0", "0.25", "0.5"]
-pictures = [[rb.png(rb.draw_dial(float(row), float(column))) for column in columns] for row in rows]
-texts = [[f"rho {row}, alpha {column}" for column in columns] for row in rows]
-rb.frames_grid(pictures, rows, columns, descriptions=("rho", "alpha"), texts=texts, start=(1, 1))"""
+rb.show.slider_grid(
+    rb.course.figures.draw_vector_diagram, [0, 0.5, 1], [0, 0.25, 0.5],
+    descriptions=("rho", "alpha"),
+    text=lambda rho, alpha: f"rho {rho:g}, alpha {alpha:g}", start=(1, 1),
+)"""
 
 
 def shown(page) -> tuple[str, str]:
     page.wait_for_timeout(400)
-    line = page.locator(".jupyter-widgets small:visible").first.inner_text()
+    line = page.locator(".jupyter-widgets [role=status]:visible").first.inner_text()
     return line, page.locator("img:visible").first.get_attribute("src")
 
 

@@ -5,7 +5,7 @@ each notebook is run).
 import pytest
 
 from rebasin_edu.course import build
-from rebasin_edu.course.site import export_page
+from rebasin_edu.course.build import export_page
 
 from . import test_browser
 from .test_browser import browser, cdn  # noqa: F401
@@ -15,7 +15,8 @@ pytestmark = [test_browser.pytestmark, pytest.mark.slow]
 WORDS = """handle => {
     let box = handle;
     while (box && !box.querySelector("img")) box = box.parentElement;
-    return [...box.querySelectorAll("small")].filter(line => line.offsetParent).map(line => line.innerText).join(" | ");
+    return [...box.querySelectorAll("[role=status]")]
+        .filter(line => line.offsetParent).map(line => line.innerText).join(" | ");
 }"""
 
 

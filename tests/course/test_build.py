@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import rebasin_edu as rb
 from rebasin_edu.course import build
 
 SOURCES = build.source_paths()
@@ -82,3 +83,23 @@ def test_build_writes_whole_notebooks_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(Exception, match="no"):
         build.build(source)
     assert target.read_bytes() == before
+
+
+def test_a_page_without_widgets_shows_the_sheet_with_its_alternative_text():
+    curve = rb.Curve((0.0, 0.5, 1.0), (0.1, 0.5, 0.1), (0.9, 0.7, 0.9), (0.0, 0.0, 0.0))
+    data, metadata = rb.show.explore(curve)._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data, metadata=metadata)
+    cell = nbformat.v4.new_code_cell("slider", outputs=[output])
+    page = build.page(nbformat.v4.new_notebook(cells=[cell]), "99_x")
+    assert "VBox(" not in page
+    assert 'alt="3 positions of a slider over alpha' in page
+    assert "image/png" in output.data
+
+
+def test_solutions_are_folded_and_stubs_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)
+    source = tmp_path / "99_x.py"
+    source.write_text('# %% tags=["exercise"]\n...\n\n# %% tags=["solution"]\n1 + 1\n')
+    stub, solution = build.assemble(source).cells[2:]
+    assert "jupyter" not in stub.metadata
+    assert solution.metadata.jupyter.source_hidden

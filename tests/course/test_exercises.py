@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,8 +30,8 @@ def coordinates(a, b, c):
     return along.item(), ((second - along * first).norm() / first.norm()).item()
 
 
-def deviation(x, y, alpha):
-    return ((1 - alpha) * x + alpha * y).std(correction=0)
+def needed(share):
+    return 2 * share**2 - 1
 
 
 def similarity(x, y):
@@ -92,7 +93,7 @@ ANSWERS = {
             (lambda a, b, alpha: mix(b, a, alpha), "share of B"),
             (mix_in_place, "was changed"),
             (lambda a, b, alpha: list(a), "dictionary"),
-            (lambda a, b, alpha: a, "0.75"),
+            (lambda a, b, alpha: a, "straight line"),
             ({}, "function itself"),
         ],
     ),
@@ -105,11 +106,18 @@ ANSWERS = {
             (lambda w1, b1, w2, p: (w1[p], b1[p], w2[:, p.argsort()]), "inverse"),
             (lambda w1, b1, w2, p: reorder(w1, b1, w2, p.argsort()), "order asked for"),
             (lambda w1, b1, w2, p: w1[p], "three tensors"),
+            (lambda w1, b1, w2, p: (w1[p], b1[p], w2[p]), "its columns"),
         ],
     ),
     "01-3": (
         315.94,
-        [(374.9, "change layers"), (157.97, "one layer"), (727.5, "natural"), (0, "lgamma")],
+        [
+            (374.9, "change layers"),
+            (157.97, "one layer"),
+            (727.5, "natural"),
+            (0, "combine"),
+            (316, "one decimal"),
+        ],
     ),
     "02-1": (
         (0.6, 0.65, 0.4),
@@ -125,7 +133,14 @@ ANSWERS = {
     ),
     "02-2": (
         0.3,
-        [(0.7, "what is left"), (1 - 0.7**0.5, "its square"), (0.5, "unrelated"), (0.4, "1/4")],
+        [
+            (0.7, "share that remains"),
+            (1 - 0.7**0.5, "its square"),
+            (0.5, "unrelated"),
+            (0.4, "set both variances"),
+            (30, "between 0 and 1"),
+            ("30 %", "between 0 and 1"),
+        ],
     ),
     "02-3": (
         coordinates,
@@ -135,33 +150,29 @@ ANSWERS = {
                 lambda a, b, c: (coordinates(a, b, c)[0], ((c - a).norm() / (b - a).norm()).item()),
                 "left of c - a",
             ),
-            (lambda a, b, c: coordinates(0 * a, b, c), r"\(0.25, 0.5\)"),
+            (lambda a, b, c: coordinates(0 * a, b, c), "project c - a"),
             (lambda a, b, c: 0.25, "a pair"),
             ((0.25, 0.5), "function itself"),
         ],
     ),
     "02-4": (
-        deviation,
+        needed,
         [
-            (lambda x, y, alpha: deviation(y, x, alpha), "share of y"),
-            (
-                lambda x, y, al: (1 - al) * x.std(correction=0) + al * y.std(correction=0),
-                "mean of the deviations",
-            ),
-            (lambda x, y, al: deviation(x, y, al) ** 2, "square root"),
-            (
-                lambda x, y, al: (
-                    (((1 - al) * x.std(correction=0)) ** 2 + (al * y.std(correction=0)) ** 2) ** 0.5
-                ),
-                "unrelated",
-            ),
-            (lambda x, y, al: 0.0, "should be"),
-            (1.0, "function itself"),
+            (lambda share: share**2, "share of the variance"),
+            (lambda share: 2 * share - 1, "not of its square root"),
+            (lambda share: ((1 + share) / 2) ** 0.5, "wrong way round"),
+            (lambda share: 0.0, "one unknown"),
+            (0.62, "function itself"),
         ],
     ),
     "03-1": (
         [1, 0, 2],
-        [([0, 2, 1], "greedy"), ([0, 0, 2], "once"), ([0, 1, 2], "in place"), ([2, 1, 0], "19")],
+        [
+            ([0, 2, 1], "greedy"),
+            ([0, 0, 2], "once"),
+            ([0, 1, 2], "in place"),
+            ([2, 1, 0], "a better sum"),
+        ],
     ),
     "03-2": (
         similarity,
@@ -179,6 +190,7 @@ ANSWERS = {
         unshuffle,
         [
             (lambda x, y: y[:, assign(similarity(y, x))], "inverse"),
+            (lambda x, y: y[:, similarity(x, y).argmax(1)], "one to one"),
             (lambda x, y: assign(similarity(x, y)), "not the order itself"),
             (lambda x, y: y, "where they stood"),
             (lambda x, y: y[:, assign(-similarity(x, y))], "maximises"),
@@ -217,6 +229,12 @@ ANSWERS = {
                 ),
                 "inverse",
             ),
+            (
+                lambda w_a, w_b, before, after_a, after_b, after: (
+                    w_a @ w_b[:, before].T + after_a.T @ after_b[:, after]
+                ),
+                "columns of after_b",
+            ),
             (lambda *given: 2 * middle_gains(*given), "two products"),
             (lambda *given: middle_gains(*given)[0], "a row for each unit"),
             (torch.eye(4), "function itself"),
@@ -226,7 +244,7 @@ ANSWERS = {
         align,
         [
             (lambda a, b: align(a, b, sweeps=0), "could still improve"),
-            (lambda a, b: align(a, b, sweeps=1), "one sweep is not enough"),
+            (lambda a, b: align(a, b, sweeps=1), "could still improve"),
             (align_in_place, "was changed"),
             (lambda a, b: align(a, b)[0], "two orders"),
             (lambda a, b: [order.argsort() for order in align(a, b)], "could still improve"),
@@ -325,3 +343,33 @@ def test_check(number, capsys):
 def test_unknown_exercise():
     with pytest.raises(UnknownExercise, match="99-1"):
         check("99-1", 1)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.float32, lambda x: np.array([x])])
+def test_a_number_of_any_kind_is_a_number(kind, capsys):
+    check("02-2", kind(0.3))
+    check("00-2", kind(288))
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (lambda a, b: a, "called with 3 arguments"),
+        (lambda a, b, alpha: a["no such name"], "stops with KeyError"),
+        (lambda a, b, alpha: None, "returns nothing yet"),
+        (lambda a, b, alpha: {"w": torch.ones(3, 3), "b": torch.ones(1)}, "type or shape"),
+    ],
+)
+def test_whatever_goes_wrong_in_an_answer_is_one_sentence(answer, word):
+    with pytest.raises(NotYet, match=word) as caught:
+        check("00-3", answer)
+    assert caught.value.__suppress_context__ or caught.value.__cause__ is None
+
+
+def test_a_notebook_shows_one_line_and_nothing_of_the_check():
+    with pytest.raises(NotYet) as caught:
+        check("04-2", lambda *given: torch.zeros(2, 2))
+    shown = caught.value._render_traceback_()
+    assert len(shown) == 1
+    assert shown[0].startswith("Not yet. 04-2: the gains are a tensor")

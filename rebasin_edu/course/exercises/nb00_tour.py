@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..check import NotYet, exercise, near
+from ..check import NotYet, exercise, function_of, near
 
 
 @exercise("00-1")
@@ -27,13 +27,14 @@ def _(answer: Any) -> str:
 @exercise("00-2")
 def _(answer: Any) -> str:
     """How many ways there are to order the units of three hidden layers of 4, 3 and 2 units."""
-    if answer == 4 * 3 * 2 * (3 * 2) * 2:
+    if near(answer, 4 * 3 * 2 * (3 * 2) * 2, 1e-9):
         return "4! · 3! · 2!: each layer may be ordered in its own way, so the numbers multiply."
-    if answer == 24 + 6 + 2:
+    if near(answer, 24 + 6 + 2, 1e-9):
         raise NotYet(
-            "00-2: each choice for one layer goes with every choice for the others: multiply, do not add"
+            "00-2: each choice for one layer goes with every choice for the others: multiply, "
+            "do not add"
         )
-    if answer == math.factorial(9):
+    if near(answer, math.factorial(9), 1e-9):
         raise NotYet("00-2: that lets units wander from layer to layer; each must stay in its own")
     raise NotYet("00-2: n units can be ordered in n! ways; what are the three factors?")
 
@@ -46,9 +47,8 @@ def _(answer: Any) -> str:
         {"w": torch.tensor([3.0, 7.0]), "b": torch.tensor([4.0])},
     )
     kept = {name: value.clone() for name, value in a.items()}
-    if not callable(answer):
-        raise NotYet("00-3: give the function itself, not what it returns: check('00-3', mix)")
-    mixed = answer(a, b, 0.25)
+    mix = function_of("00-3", "mix", answer)
+    mixed = mix(a, b, 0.25)
     if any(not torch.equal(a[name], kept[name]) for name in a):
         raise NotYet("00-3: network A was changed on the way: build a new dictionary")
     if not isinstance(mixed, dict) or mixed.keys() != a.keys():
@@ -56,5 +56,7 @@ def _(answer: Any) -> str:
     if torch.allclose(mixed["w"], torch.tensor([2.5, 6.0])):
         raise NotYet("00-3: alpha is the share of B: at alpha = 0 the mix must be A")
     if not all(torch.allclose(mixed[name], 0.75 * a[name] + 0.25 * b[name]) for name in a):
-        raise NotYet("00-3: at alpha = 0.25 each number should be 0.75 of A's and 0.25 of B's")
+        raise NotYet(
+            "00-3: at alpha = 0.25 the mix must be nearer to A than to B, on the straight line"
+        )
     return "A straight line between two networks, name by name."

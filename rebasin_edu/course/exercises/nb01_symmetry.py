@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..check import NotYet, exercise, near
+from ..check import NotYet, exercise, function_of, near
 
 
 @exercise("01-1")
@@ -28,19 +28,21 @@ def _(answer: Any) -> str:
     """A function (w1, b1, w2, order) → the three tensors with hidden units reordered."""
     generator = torch.Generator().manual_seed(0)
     w1, b1, w2, x = (
-        torch.randn(shape, generator=generator) for shape in ((4, 3), (4,), (2, 4), (5, 3))
+        torch.randn(shape, generator=generator) for shape in ((4, 4), (4,), (4, 4), (5, 4))
     )
     order = torch.tensor([2, 0, 3, 1])
-    if not callable(answer):
-        raise NotYet("01-2: give the function itself: check('01-2', reorder)")
-    got = answer(w1.clone(), b1.clone(), w2.clone(), order)
+    reorder = function_of("01-2", "reorder", answer)
+    got = reorder(w1.clone(), b1.clone(), w2.clone(), order)
     right = (w1[order], b1[order], w2[:, order])
     if not isinstance(got, (tuple, list)) or len(got) != 3:
         raise NotYet("01-2: return the three tensors w1, b1, w2")
     if torch.equal(got[0], w1[order.argsort()]):
         raise NotYet(
-            "01-2: that is the inverse order: unit order[i] should stand at place i, the order asked for"
+            "01-2: that is the inverse order: unit order[i] should stand at place i, the order "
+            "asked for"
         )
+    if torch.equal(got[2], w2[order]):
+        raise NotYet("01-2: the rows of w2 belong to the next layer's units: move its columns")
     if torch.equal(got[2], w2):
         raise NotYet(
             "01-2: the next layer still reads the old order: its columns must move as the rows do"
@@ -70,4 +72,8 @@ def _(answer: Any) -> str:
         raise NotYet("01-3: that is the natural logarithm; divide by log(10)")
     if near(answer, right / 2, 0.05):
         raise NotYet("01-3: that is one layer; there are two")
-    raise NotYet("01-3: math.lgamma(n + 1) is the logarithm of n!")
+    if near(answer, round(right), 1e-9):
+        raise NotYet("01-3: give one decimal at least")
+    raise NotYet(
+        "01-3: each layer has 100! permutations; how do the logarithms of factors combine?"
+    )

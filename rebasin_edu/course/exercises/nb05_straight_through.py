@@ -6,17 +6,16 @@ from typing import Any
 
 import torch
 
-from ..check import NotYet, exercise, near
+from ..check import NotYet, exercise, function_of, near, plain
 
 
 @exercise("05-1")
 def _(answer: Any) -> str:
     """The value of one tensor, the gradient to another."""
-    if not callable(answer):
-        raise NotYet("05-1: give the function itself: check('05-1', through)")
+    through = function_of("05-1", "through", answer)
     value = torch.tensor([1.0, 5.0], requires_grad=True)
     theta = torch.tensor([2.0, -1.0], requires_grad=True)
-    found = answer(value * 1.0, theta)
+    found = through(value * 1.0, theta)
     if not isinstance(found, torch.Tensor) or found.shape != value.shape:
         raise NotYet("05-1: return a tensor of the same shape")
     if not torch.allclose(found, value):
@@ -30,7 +29,8 @@ def _(answer: Any) -> str:
     )
     if to_theta is None or not torch.allclose(to_theta, torch.tensor([3.0, 4.0])):
         raise NotYet(
-            "05-1: theta must get exactly the gradient that comes in, as if the projection were the identity"
+            "05-1: theta must get exactly the gradient that comes in, as if the projection "
+            "were the identity"
         )
     if to_value is not None and to_value.abs().max() > 0:
         raise NotYet("05-1: value gets a gradient, too: detach it")
@@ -40,18 +40,18 @@ def _(answer: Any) -> str:
 @exercise("05-2")
 def _(answer: Any) -> str:
     """What the best of N descents is, by objective and by loss."""
-    if not callable(answer):
-        raise NotYet("05-2: give the function itself: check('05-2', best_of)")
+    best_of = function_of("05-2", "best_of", answer)
     objectives, losses = [3.0, 5.0, 4.0, 9.0], [0.5, 0.8, 0.3, 0.1]
     try:
-        by_objective, by_loss = (float(number) for number in answer(objectives, losses, 3))
+        by_objective, by_loss = (float(plain(number)) for number in best_of(objectives, losses, 3))
     except (TypeError, ValueError):
         raise NotYet("05-2: return two numbers, both of them losses") from None
     if near(by_objective, 0.1, 1e-9) or near(by_loss, 0.1, 1e-9):
         raise NotYet("05-2: only the first count descents are known yet")
     if near(by_objective, 5.0, 1e-9):
         raise NotYet(
-            "05-2: that is the best objective; what is asked for is the loss of the descent that has it"
+            "05-2: that is the best objective; what is asked for is the loss of the descent "
+            "that has it"
         )
     if near(by_objective, 0.5, 1e-9):
         raise NotYet(
@@ -67,8 +67,7 @@ def _(answer: Any) -> str:
 @exercise("05-3")
 def _(answer: Any) -> str:
     """One step of the straight-through method for one matrix."""
-    if not callable(answer):
-        raise NotYet("05-3: give the function itself: check('05-3', step)")
+    step = function_of("05-3", "step", answer)
     generator = torch.Generator().manual_seed(0)
     theta, b, target = (torch.randn(4, 3, generator=generator) for _ in range(3))
     kept, asked = theta.clone(), []
@@ -80,7 +79,7 @@ def _(answer: Any) -> str:
     def loss_at(rows: torch.Tensor) -> torch.Tensor:
         return ((rows - target) ** 2).sum()
 
-    found = answer(theta, b, project, loss_at, 0.1)
+    found = step(theta, b, project, loss_at, 0.1)
     if not torch.equal(theta, kept):
         raise NotYet("05-3: theta itself was changed: return a new one")
     if not isinstance(found, torch.Tensor) or found.shape != theta.shape:
