@@ -14,7 +14,7 @@ import time
 from rows import score_row
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -64,7 +64,7 @@ def main():
             f"{row['under the best of the five']:.1%} under the best"
         )
     if chosen.store:
-        run = described(
+        run = run_metadata(
             data, recipe, [SEEDS], start, "python benchmarks/merge_many.py --store", rows=rows
         )
         print("stored", save_run("mnist-mlp-merge-many", run).name)

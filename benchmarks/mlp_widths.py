@@ -15,7 +15,7 @@ from dataclasses import replace
 from rows import curve_row
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {
@@ -28,7 +28,7 @@ WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
 def pair(recipe, seeds, data):
     """Both lines of one pair, and how good its networks are."""
     a, b = (
-        rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False, say=None) for s in seeds
+        rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False) for s in seeds
     )
     spec = rb.PermutationSpec.from_model(a, data.test.inputs[:1])
     found = rb.weight_matching(spec, a, b)
@@ -59,7 +59,7 @@ def main():
         print(f"{data.name}, width {width:4d}, loss barrier: {'; '.join(said)}", flush=True)
     if chosen.store:
         command = f"python benchmarks/mlp_widths.py --data {chosen.data} --widths {' '.join(map(str, chosen.widths))} --store"
-        run = described(data, recipe, PAIRS, start, command, alphas=25, widths=widths)
+        run = run_metadata(data, recipe, PAIRS, start, command, alphas=25, widths=widths)
         print("stored", save_run(f"{chosen.data}-mlp-widths", run).name)
 
 

@@ -13,7 +13,7 @@ import statistics
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {
@@ -74,7 +74,7 @@ def main() -> None:
     )
     if options.store:
         command = f"python benchmarks/mnist_barrier.py --data {options.data} --store"
-        about = described(data, recipe, PAIRS, start, command) | {
+        about = run_metadata(data, recipe, PAIRS, start, command) | {
             "pairs": pairs,
         }
         print("stored", save_run(f"{options.data}-mlp-barrier", about).name)

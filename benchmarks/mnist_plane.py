@@ -14,7 +14,7 @@ from dataclasses import asdict
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 from rebasin_edu.landscape import diagnose, loss_plane, repair
 
 SEEDS = (0, 1)
@@ -90,7 +90,7 @@ def main() -> None:
     )
     if options.store:
         command = "python benchmarks/mnist_plane.py --store"
-        about = described(data, recipe, [SEEDS], start, command) | {
+        about = run_metadata(data, recipe, [SEEDS], start, command) | {
             "curves": curves,
             "layers": layers,
             "middles": middles,

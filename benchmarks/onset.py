@@ -15,7 +15,7 @@ import time
 from rows import curve_row, digits
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
 SETTINGS = {  # what it is called → the recipe, the seeds of the pairs
@@ -37,7 +37,7 @@ def measure(
 ) -> dict:
     """Both lines of one pair after one epoch."""
     a, b = (
-        rb.load_or_train(recipe.with_seed(seed), epoch=epoch, dataset=data, say=None)
+        rb.load_or_train(recipe.with_seed(seed), epoch=epoch, dataset=data)
         for seed in seeds
     )
     found = rb.weight_matching(spec, a, b, start="identity")  # the start of the paper
@@ -74,7 +74,7 @@ def main() -> None:
     pairs = [{"seeds": list(seeds), "epochs": epochs} for seeds, epochs in rows.items()]
     if options.store:
         command = f"python benchmarks/onset.py --data {options.data} --store"
-        run = described(
+        run = run_metadata(
             data,
             recipe,
             groups,

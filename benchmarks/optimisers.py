@@ -14,7 +14,7 @@ import time
 from mlp_widths import pair
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 PAIRS = ((0, 1), (2, 3))
 SETTINGS = {
@@ -46,7 +46,7 @@ def main():
             )
     if chosen.store:
         command = "python benchmarks/optimisers.py --store"
-        run = described(data, rb.Recipe(), PAIRS, start, command, alphas=25, optimisers=rows)
+        run = run_metadata(data, rb.Recipe(), PAIRS, start, command, alphas=25, optimisers=rows)
         print("stored", save_run("mnist-mlp-optimisers", run).name)
 
 

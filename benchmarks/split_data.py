@@ -18,7 +18,7 @@ from rows import curve_row, score_row
 from widths import REPAIRED, SAMPLES, SMALL
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
 SEEDS = (0, 1)
 RECIPES = {
@@ -33,7 +33,7 @@ def measure(name, recipe):
     whole = recipe.load_data()
     halves = [replace(recipe, part=part, seed=seed) for part, seed in zip("ab", SEEDS)]
     nets = [
-        rb.load_or_train(half, dataset=half.cut(rb.load_data(recipe.dataset, say=None)))
+        rb.load_or_train(half, dataset=half.cut(rb.load_data(recipe.dataset)))
         for half in halves
     ]
     a, b = (net.state_dict() for net in nets)
@@ -86,7 +86,7 @@ def main():
             print(
                 "stored",
                 save_run(
-                    f"{name}-split-data", described(data, first, [SEEDS], start, command, **found)
+                    f"{name}-split-data", run_metadata(data, first, [SEEDS], start, command, **found)
                 ).name,
             )
 

@@ -14,7 +14,7 @@ import argparse
 import time
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import described, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, save_run
 from rebasin_edu.matching import activation_matching, straight_through_matching, weight_matching
 
 PAIRS = ((0, 1), (2, 3), (4, 5))
@@ -112,7 +112,7 @@ def main() -> None:
             f"python benchmarks/three_methods.py --data {options.data} --samples {options.samples} "
             f"--steps {options.steps} --lr {options.lr:g} --store"
         )
-        about = described(data, recipe, PAIRS, start, command) | {
+        about = run_metadata(data, recipe, PAIRS, start, command) | {
             "alphas": [round(alpha, 6) for alpha in curve.alphas],
             "keys": list(KEYS),
             "images": {

@@ -46,7 +46,7 @@ class Pair:
 
     def __init__(self, recipe: Recipe, seeds: tuple[int, int], test: int, train: int):
         self.model, other = (
-            load_or_train(recipe.with_seed(seed), progress=False, say=None) for seed in seeds
+            load_or_train(recipe.with_seed(seed), progress=False) for seed in seeds
         )
         self.a, self.b = self.model.state_dict(), other.state_dict()
         data = recipe.load_data()

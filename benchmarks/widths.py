@@ -21,7 +21,7 @@ from rows import curve_row, digits
 
 import rebasin_edu as rb
 from rebasin_edu.errors import FileFormatError
-from rebasin_edu.lab.stored_runs import described, load_run, save_run
+from rebasin_edu.lab.stored_runs import run_metadata, load_run, save_run
 
 SGD = {"optimiser": "sgd", "weight_decay": 5e-4, "schedule": "one-cycle", "precision": "bfloat16"}
 CIFAR = rb.Recipe(
@@ -202,7 +202,7 @@ def main():
                     found["command"] = f"{command} {options} --store"
                     pairs = merged(name, found)
                     first = rb.Recipe.from_dict(pairs[0]["recipe"])
-                    run = described(
+                    run = run_metadata(
                         data,
                         first,
                         [one["seeds"] for one in pairs],

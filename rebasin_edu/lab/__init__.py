@@ -2,10 +2,11 @@
 
 from .datasets import Dataset, Split, load_data
 from .models import MLP, VGG, VGG11, VGG16, Ensemble, LayerNorm2d, ResNet20
-from .recipe import Recipe
+from .recipe import ImageShape, Recipe
 from .stored_runs import load_run
 from .sweep import sweep
 from .training import Training, train
+from .training_config import TrainingConfig
 from .zoo import load_or_train
 
 __all__ = [
@@ -15,11 +16,13 @@ __all__ = [
     "VGG16",
     "Dataset",
     "Ensemble",
+    "ImageShape",
     "LayerNorm2d",
     "Recipe",
     "ResNet20",
     "Split",
     "Training",
+    "TrainingConfig",
     "load_data",
     "load_or_train",
     "load_run",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sys
 
+from ..errors import RebasinError
 from .recipe import Recipe
 from .zoo import load_or_train
 
@@ -21,12 +22,16 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     text = given[0]
-    recipe = (
-        Recipe.from_dict(json.loads(text))
-        if text.lstrip().startswith("{")
-        else Recipe.from_file(text)
-    )
-    load_or_train(recipe, every_epoch=every_epoch)
+    try:
+        in_words = text.lstrip().startswith("{")
+        recipe = Recipe.from_dict(json.loads(text)) if in_words else Recipe.from_file(text)
+        load_or_train(recipe, every_epoch=every_epoch, progress=sys.stderr.isatty())
+    except json.JSONDecodeError as error:
+        print(f"{text} is not JSON: {error}", file=sys.stderr)
+        return 1
+    except (RebasinError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

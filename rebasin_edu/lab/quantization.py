@@ -9,13 +9,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..errors import choose
+
 PRECISIONS = ("byte", "half", "single")  # the smallest first
 SCALE = ":scale"  # a weight in bytes has its scales beside it, under its name and this
 LEVELS = 127
 
 
 def pack(tensors: Mapping[str, Tensor], precision: str) -> dict[str, Tensor]:
-    """The tensors of a network as they are stored; integers stay as they are.
+    """Return the tensors of a network as they are stored; integers stay as they are.
 
     ``"half"`` rounds every float to 16 bits. ``"byte"`` stores a weight matrix or kernel ``(out,
     ...)`` as int8 and a scale for each output unit, whose largest weight is ±127; vectors are
@@ -24,10 +26,7 @@ def pack(tensors: Mapping[str, Tensor], precision: str) -> dict[str, Tensor]:
     Raises:
         ValueError: the precision is unknown.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision {precision!r} is not known; choose one of {', '.join(map(repr, PRECISIONS))}"
-        )
+    choose("precision", precision, PRECISIONS)
     packed = {}
     for name, tensor in tensors.items():
         if precision == "single" or not tensor.is_floating_point():
@@ -44,7 +43,7 @@ def pack(tensors: Mapping[str, Tensor], precision: str) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What ``pack`` made of a network, under its names again; weights that were bytes are float32."""
+    """Return the tensors that ``pack`` stored, under their names; bytes come back as float32."""
     tensors = {name: tensor for name, tensor in packed.items() if not name.endswith(SCALE)}
     for name in tensors:
         if name + SCALE in packed:

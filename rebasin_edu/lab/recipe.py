@@ -10,23 +10,37 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from ..errors import RebasinError
-from .augmentation import AUGMENTATIONS
+from ..errors import RebasinError, choose
 from .datasets import Dataset, load_data
 from .models import MLP, NORMS, VGG11, VGG16, ResNet20
-from .training import SCHEDULES, SETTINGS
+from .training_config import TrainingConfig, real_number, whole_number
 
 MODELS = ("mlp", "vgg11", "vgg16", "resnet20")
 MLP_UNITS = 512
+_DEFAULTS = TrainingConfig()
+VERSION = 2  # of the ids; 1 hashed only the fields that differ from the defaults
 
 
-@dataclass(frozen=True)
+class ImageShape(NamedTuple):
+    """What a network has to know of its data."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+@dataclass(frozen=True, init=False, repr=False)
 class Recipe:
-    """How one network is made.
+    """How one network is made: its data, its architecture, and its training.
+
+    The settings of the training may be given by their names too: ``Recipe(width=64, lr=0.1)`` is
+    ``Recipe(width=64, training=TrainingConfig(lr=0.1))``, and ``recipe.lr`` is
+    ``recipe.training.lr``.
 
     Attributes:
         dataset: what ``load_data`` calls it.
@@ -38,9 +52,11 @@ class Recipe:
             1 unless given.
         depth: hidden layers of an MLP.
         norm: ``"layer"``, ``"batch"`` or ``None``.
-        seed: of the first weights, the batch order and the augmentation.
+        training: how it is trained; its seed is that of the first weights too.
 
-    The other fields are those of ``train``.
+    Raises:
+        ValueError: an option is not known.
+        RebasinError: a number is not one, or is out of its range.
     """
 
     dataset: str = "mnist"
@@ -48,107 +64,116 @@ class Recipe:
     part: str | None = None
     examples: int | None = None
     model: str = "mlp"
-    width: float | None = None
+    width: float = MLP_UNITS
     depth: int = 3
     norm: str | None = None
-    optimiser: str = "adam"
-    lr: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    warmup: float = 0.0
-    augment: str | None = None
-    batch_size: int = 500
-    epochs: int = 25
-    precision: str = "float32"
-    seed: int = 0
+    training: TrainingConfig = _DEFAULTS
 
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("model", MODELS),
-            ("norm", NORMS),
-            ("part", (None, "a", "b")),
-            ("optimiser", ("adam", "sgd")),
-            ("schedule", SCHEDULES),
-            ("augment", tuple(AUGMENTATIONS)),
-            ("precision", ("float32", "bfloat16")),
-        ):
-            if getattr(self, name) not in known:
-                choices = ", ".join(map(repr, known))
-                raise RebasinError(
-                    f"{name}={getattr(self, name)!r} is not known in a recipe; choose one of {choices}"
-                )
-        if self.width is None:
-            object.__setattr__(self, "width", MLP_UNITS if self.model == "mlp" else 1)
-        for name in ("width", "lr"):
-            if not isinstance(getattr(self, name), (int, float)) or not getattr(self, name) > 0:
-                raise RebasinError(
-                    f"{name}={getattr(self, name)!r} in a recipe must be a number above 0"
-                )
-        for name in ("depth", "batch_size", "epochs"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise RebasinError(
-                    f"{name}={getattr(self, name)!r} in a recipe must be a whole number, at least 1"
-                )
-        if self.width == int(self.width):  # 512 and 512.0 are one recipe
-            object.__setattr__(self, "width", int(self.width))
+    def __init__(
+        self,
+        dataset: str = "mnist",
+        size: int | None = None,
+        part: str | None = None,
+        examples: int | None = None,
+        model: str = "mlp",
+        width: float | None = None,
+        depth: int = 3,
+        norm: str | None = None,
+        training: TrainingConfig | None = None,
+        **settings: Any,
+    ) -> None:
+        if unknown := [name for name in settings if name not in _SETTINGS]:
+            known = ", ".join(_FIELDS)
+            raise RebasinError(f"a recipe has no field {unknown[0]!r}; its fields are {known}")
+        if not isinstance(dataset, str) or not dataset or {"/", "\\"} & set(dataset):
+            raise RebasinError(f"dataset={dataset!r} must be a name that load_data knows")
+        choose("model", model, MODELS)
+        choose("norm", norm, NORMS)
+        choose("part", part, (None, "a", "b"))
+        training = replace(training or _DEFAULTS, **settings)
+        if training.precision == "auto":
+            raise ValueError("precision='auto' makes different networks on different machines; "
+                             "choose one of 'float32', 'bfloat16'")  # fmt: skip
+        width = (MLP_UNITS if model == "mlp" else 1) if width is None else width
+        units = real_number("width", width, above=0)
+        if model == "mlp":
+            units = whole_number("width", width, 1)
+        values = {
+            "dataset": dataset,
+            "size": None if size is None else whole_number("size", size, 1),
+            "part": part,
+            "examples": None if examples is None else whole_number("examples", examples, 1),
+            "model": model,
+            "width": int(units) if units == int(units) else units,  # 512 and 512.0 are one recipe
+            "depth": whole_number("depth", depth, 1),
+            "norm": norm,
+            "training": training,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SETTINGS:
+            return getattr(self.training, name)
+        raise AttributeError(f"a recipe has no field {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Recipe({', '.join(f'{k}={v!r}' for k, v in self.changed().items())})"
 
     @classmethod
-    def from_dict(cls, held: Mapping[str, Any]) -> Recipe:
-        """Make one from a mapping, as JSON and TOML files hold it."""
-        known = [field.name for field in fields(cls)]
-        for name in held:
-            if name not in known:
-                raise RebasinError(
-                    f"a recipe has no field {name!r}; its fields are {', '.join(known)}"
-                )
-        return cls(**held)
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe in a mapping, as JSON and TOML files hold it."""
+        if not isinstance(values, Mapping):
+            raise RebasinError(f"a recipe is a mapping of its fields, not {values!r}")
+        return cls(**values)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> Recipe:
-        """Read one from a ``.json`` file, or from ``.toml`` on Python 3.11 and later."""
-        text = Path(path).read_text(encoding="utf-8")
+        """Return the recipe in a ``.json`` file, or on Python 3.11 and later a ``.toml`` one."""
         try:
-            if Path(path).suffix != ".toml":
-                return cls.from_dict(json.loads(text))
-            import tomllib
+            text = Path(path).read_text(encoding="utf-8")
+            if Path(path).suffix == ".toml":
+                import tomllib
 
-            return cls.from_dict(tomllib.loads(text))
-        except RebasinError:
-            raise
+                return cls.from_dict(tomllib.loads(text))
+            return cls.from_dict(json.loads(text))
         except ImportError as error:
-            raise RebasinError(
-                "reading TOML needs Python 3.11; write the recipe as JSON"
-            ) from error
-        except ValueError as error:
+            raise RebasinError("TOML needs Python 3.11; write the recipe as JSON") from error
+        except (OSError, ValueError) as error:
             raise RebasinError(f"{path} cannot be read as a recipe: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Give back all fields, as JSON can hold them."""
-        return asdict(self)
+        """Return all fields, those of the training among them, as JSON can hold them."""
+        values = asdict(self)
+        return values | values.pop("training")
 
     def changed(self) -> dict[str, Any]:
-        """Give back the fields that are not the default's, and the width of all but an MLP."""
-        default = {f.name: f.default for f in fields(self)} | {
-            "width": MLP_UNITS if self.model == "mlp" else None
-        }
-        return {name: value for name, value in asdict(self).items() if value != default[name]}
+        """Return the fields that are not the default's, and the width of all but an MLP."""
+        default = Recipe().to_dict() | ({} if self.model == "mlp" else {"width": None})
+        return {name: value for name, value in self.to_dict().items() if value != default[name]}
 
     def with_seed(self, seed: int) -> Recipe:
-        """Give back the same recipe with another seed."""
-        return replace(self, seed=seed)
+        """Return the same recipe with another seed."""
+        return replace(self, training=replace(self.training, seed=seed))
 
     @property
     def id(self) -> str:
         """A name for files: readable, and different for different recipes."""
-        digest = hashlib.sha256(json.dumps(self.changed(), sort_keys=True).encode()).hexdigest()[:8]
-        data = (
-            self.dataset
-            + (f"@{self.size}" if self.size else "")
-            + (f"-{self.part}" if self.part else "")
+        return self._name({"version": VERSION, **self.to_dict()})
+
+    @property
+    def first_id(self) -> str:
+        """The id that version 1 of this package gave it."""
+        return self._name(self.changed())
+
+    def _name(self, hashed: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+        size = f"@{self.size}" if self.size else ""
+        part, norm = (f"-{word}" if word else "" for word in (self.part, self.norm))
+        return (
+            f"{self.model}-{self.width:g}{norm}-{self.dataset}{size}{part}"
+            f"-{self.epochs}ep-seed{self.seed}-{digest}"
         )
-        norm = f"-{self.norm}" if self.norm else ""
-        return f"{self.model}-{self.width:g}{norm}-{data}-{self.epochs}ep-seed{self.seed}-{digest}"
 
     @property
     def command(self) -> str:
@@ -156,72 +181,60 @@ class Recipe:
         return f"python -m rebasin_edu.lab '{json.dumps(self.changed())}'"
 
     def load_data(
-        self, data_dir: str | os.PathLike | None = None, download: bool | None = None, **kwargs
+        self, data_dir: str | os.PathLike | None = None, download: bool | None = None
     ) -> Dataset:
-        """Load the data that the recipe names; takes the arguments of ``load_data``."""
-        return self.cut(load_data(self.dataset, data_dir, download, **kwargs))
+        """Load the data that the recipe names; see ``load_data``."""
+        return self.cut(load_data(self.dataset, data_dir, download, size=self.size))
 
     def cut(self, dataset: Dataset) -> Dataset:
-        """Reduce and split a whole data set as the recipe says."""
+        """Return a whole data set reduced and split as the recipe says."""
         dataset = dataset if self.size is None else dataset.resized(self.size)
         dataset = dataset if self.part is None else dataset.biased(self.part)
         return dataset if self.examples is None else dataset.subset(self.examples, self.seed)
 
-    def build(self, dataset: Dataset | None = None) -> nn.Module:
-        """Build the untrained network, its weights drawn from the seed, for the shape of
-        ``dataset``.
+    def build(self, data: Dataset | ImageShape | None = None) -> nn.Module:
+        """Return the untrained network, its weights drawn from the seed, for images of this shape.
 
-        Without a data set the shape is that of the recipe's known one (10 classes; 28×28 grey,
-        32×32 colour or ``size``).
+        Without a shape it is that of the recipe's known data set (10 classes; 28×28 grey, 32×32
+        colour or ``size``).
         """
-        channels, height, width, classes = _shape(self, dataset)
+        if isinstance(data, ImageShape):
+            channels, height, width, classes = data
+        elif data is not None:
+            (channels, height, width), classes = data.shape, len(data.classes)
+        else:
+            channels, height, width, classes = self._known_shape()
         if self.model == "mlp":
-            if self.width != int(self.width):
-                raise RebasinError(
-                    f"width={self.width:g}: an MLP has a whole number of hidden units"
-                )
             hidden = (int(self.width),) * self.depth
             return MLP(channels * height * width, hidden, classes, self.norm, seed=self.seed)
         if self.model == "resnet20":
             return ResNet20(self.width, classes, self.norm, channels=channels, seed=self.seed)
-        make = VGG16 if self.model == "vgg16" else VGG11
-        return make(
-            self.width,
-            classes,
-            self.norm,
-            channels=channels,
-            size=min(height, width),
-            seed=self.seed,
-        )
+        make, size = (VGG16 if self.model == "vgg16" else VGG11), min(height, width)
+        return make(self.width, classes, self.norm, channels=channels, size=size, seed=self.seed)
 
-    def training(self) -> dict[str, Any]:
-        """Give back the arguments for ``train``."""
-        return {name: getattr(self, name) for name in SETTINGS}
+    def _known_shape(self) -> ImageShape:
+        if self.dataset not in _SHAPES:
+            raise RebasinError(
+                f"the image shape of {self.dataset!r} is not known beforehand: give the data set "
+                "to build()"
+            )
+        channels, side, classes = _SHAPES[self.dataset]
+        return ImageShape(channels, self.size or side, self.size or side, classes)
 
 
+_SETTINGS = tuple(field.name for field in fields(TrainingConfig))
+_FIELDS = (*(field.name for field in fields(Recipe) if field.name != "training"), *_SETTINGS)
 _SHAPES = {
     "digits": (1, 8, 10),
-    "mnist": (1, 28, 10),
-    "mnist-5k": (1, 28, 10),
-    "fashion-mnist": (1, 28, 10),
+    **dict.fromkeys(("mnist", "mnist-5k", "fashion-mnist"), (1, 28, 10)),
+    **dict.fromkeys(("cifar10", "cifar10-45k"), (3, 32, 10)),
+    "cifar10-2k": (3, 16, 10),
+    "cifar100": (3, 32, 100),
 }
-_SHAPES |= {"cifar10": (3, 32, 10), "cifar10-45k": (3, 32, 10), "cifar100": (3, 32, 100)}
-
-
-def _shape(recipe: Recipe, dataset: Dataset | None) -> tuple[int, int, int, int]:
-    if dataset is not None:
-        return (*dataset.shape, len(dataset.classes))
-    if recipe.dataset not in _SHAPES:
-        raise RebasinError(
-            f"the image shape of {recipe.dataset!r} is not known beforehand: give the data set to build()"
-        )
-    channels, side, classes = _SHAPES[recipe.dataset]
-    return channels, recipe.size or side, recipe.size or side, classes
 
 
 def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe that names the data that was found; another one where a small set stood in for the
-    full one.
+    """Return the recipe that names the data that are there: another one where the package's images
+    stand in for the full set.
     """
-    base = dataset.key.split("@")[0].split("~")[0].split("#")[0]
-    return recipe if base == recipe.dataset else replace(recipe, dataset=base)
+    return recipe if dataset.base == recipe.dataset else replace(recipe, dataset=dataset.base)

@@ -1,41 +1,41 @@
-"""Stored runs: the numbers that a notebook shows and that took longer to make than a reader waits."""
+"""Stored runs: numbers that a notebook shows and that took longer to make than a reader waits."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError
-from . import checkpoints
+from ..storage import load_json, save_json
 from .datasets import Dataset
+from .metadata import machine, versions
 from .recipe import Recipe
-from .zoo import machine, stored_dir, versions
+from .zoo import stored_dir
 
 NEEDED = ("data", "recipe", "seeds", "machine", "versions", "seconds", "command")
+FORMAT = "rebasin_edu run"
 
 
 def load_run(name: str) -> dict[str, Any]:
-    """A run that comes with the package: its numbers, and how they were made (recipe, seeds,
-    machine, command).
+    """Return a run that comes with the package: its numbers, and how they were made (recipe,
+    seeds, machine, command).
 
     Raises:
         FileFormatError: there is no run of this name, or its file is damaged.
     """
-    path = _folder() / f"{name}.json"
-    if not path.is_file():
-        raise FileFormatError(
-            f"no stored run {name!r}; there are {sorted(each.stem for each in _folder().glob('*.json'))}"
-        )
+    names = sorted(path.stem for path in _folder().glob("*.json"))
+    if name not in names:
+        raise FileFormatError(f"no stored run {name!r}; there are {names}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        unchanged = {0: dict}  # what version 1 of this package stored names no format
+        return load_json(_folder() / f"{name}.json", format=FORMAT, upgrades=unchanged)
+    except FileFormatError as error:
         raise FileFormatError(f"the stored run {name!r} is damaged: {error}") from error
 
 
-def described(
+def run_metadata(
     data: Dataset,
     recipe: Recipe,
     seeds: Sequence[Sequence[int]],
@@ -43,7 +43,7 @@ def described(
     command: str,
     **numbers: Any,
 ) -> dict[str, Any]:
-    """A run for ``save_run``: its numbers, and how they were made.
+    """Return a run for ``save_run``: its numbers, and how they were made.
 
     Args:
         data: what the networks are scored on; ``samples`` counts its test examples.
@@ -71,9 +71,8 @@ def save_run(name: str, run: dict[str, Any]) -> Path:
         raise FileFormatError(
             f"a stored run says how it was made; {name!r} lacks {', '.join(missing)}"
         )
-    _folder().mkdir(parents=True, exist_ok=True)
     path = _folder() / f"{name}.json"
-    checkpoints.save_json(path, run)
+    save_json(path, run, format=FORMAT)
     return path
 
 

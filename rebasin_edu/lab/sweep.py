@@ -3,14 +3,13 @@ cluster's when one is not enough.
 
 Each recipe's result is one JSON file, written when that recipe is done; what exists is not run
 again, so a sweep that was stopped is simply started again. A worker that dies costs only the recipe
-it was at, which is tried again.
+it was at, which is tried again. A laptop, machines reached by SSH, and a Slurm queue differ in one
+line::
 
-A laptop, machines reached by SSH, and a Slurm queue differ in one line::
-
-    sweep(recipes)                                                        # a process a core, here
-    client = Client(SSHCluster(["head", "node1", "node2"]))               # from distributed (extra
-    "cluster") client = Client(SLURMCluster(cores=4, memory="16GB", n_workers=20))   # from
-    dask_jobqueue sweep(recipes, client.get_executor())
+    sweep(recipes)                                           # a process a core, here
+    client = Client(SSHCluster(["head", "node1", "node2"]))  # from distributed (extra "cluster")
+    client = Client(SLURMCluster(cores=4, memory="16GB"))    # from dask_jobqueue
+    sweep(recipes, client.get_executor())
 
 The result files are written here, by the process that calls ``sweep``; the workers need the
 package, the data (``REBASIN_EDU_DATA``) and nothing else in common.
@@ -18,24 +17,26 @@ package, the data (``REBASIN_EDU_DATA``) and nothing else in common.
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import pickle
-from collections.abc import Callable, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from ..errors import SweepError
-from . import checkpoints
+from ..errors import FileFormatError, RebasinError, SweepError
+from ..storage import load_json, save_json
 from .dataset_files import cache_dir
-from .recipe import Recipe
+from .log import log, quiet
+from .recipe import Recipe, resolved
+from .training_config import whole_number
+from .zoo import load_or_train, provenance
 
-Work = Callable[[Recipe], dict[str, Any]]
-
-
-class WorkerDied(BrokenExecutor):
-    """The process of one recipe ended without a result: killed, or out of memory."""
+Work = Callable[[Recipe], Mapping[str, Any]]
+FORMAT = "rebasin_edu result"
 
 
 def sweep(
@@ -45,17 +46,17 @@ def sweep(
     work: Work | None = None,
     folder: str | os.PathLike | None = None,
     attempts: int = 2,
-    progress: bool = True,
-) -> list[dict[str, Any]]:
-    """Run ``work`` on every recipe that has no result yet and give back all results, in the order
-    of the recipes.
+    progress: bool = False,
+) -> list[dict[str, Any] | None]:
+    """Return the results of ``work`` on every recipe, in the order of the recipes, running those
+    that have no result yet.
 
     Args:
-        recipes: equal ones are run once.
+        recipes: equal ones are run once; mappings of their fields will do.
         executor: where the work is done, ``None`` for one process a core on this machine. For many
             machines: ``distributed.Client("tcp://scheduler:8786").get_executor()``.
-        work: a function of a module (it travels to the workers) from a recipe to what JSON can
-            hold; by default ``train_recipe``.
+        work: a function from a recipe to a mapping that JSON can hold; by default
+            ``train_recipe``.
         folder: of the result files, ``RECIPE.id.json``; by default ``runs`` in the user's cache.
         attempts: how often a recipe is tried whose worker dies. An error of the work itself is not
             tried again.
@@ -63,112 +64,136 @@ def sweep(
 
     Raises:
         SweepError: when all the others are done, if some recipe has no result.
+        FileFormatError: the folder cannot be written to; nothing was run.
     """
     from tqdm.auto import tqdm
 
+    attempts = whole_number("attempts", attempts, 1)
+    recipes = [r if isinstance(r, Recipe) else Recipe.from_dict(r) for r in recipes]
     folder = Path(folder) if folder is not None else cache_dir() / "runs"
-    work = work or train_recipe
+    _check_writable(folder)
     files = {recipe.id: folder / f"{recipe.id}.json" for recipe in recipes}
-    todo = {recipe.id: recipe for recipe in recipes if not files[recipe.id].exists()}
+    results = {name: result for name, path in files.items() if (result := _stored(path))}
+    todo = {recipe.id: recipe for recipe in recipes if recipe.id not in results}
     failures: dict[str, BaseException] = {}
-    own = LocalProcesses() if executor is None else None
-    executor = executor or own
+    local = _LocalProcesses() if executor is None else None
+    running: dict[Future, Recipe] = {}
+    bar = tqdm(total=len(files), initial=len(results), unit=" recipe", disable=not progress)
     try:
-        bar = tqdm(
-            total=len(files), initial=len(files) - len(todo), unit=" recipe", disable=not progress
-        )
         for attempt in range(1, attempts + 1):
-            running: dict[Future, Recipe] = {
-                executor.submit(work, recipe): recipe for recipe in todo.values()
-            }
+            run = (local or executor).submit  # type: ignore[union-attr]
+            running = {run(_run, work or train_recipe, each): each for each in todo.values()}
             todo = {}
             for future in as_completed(running):
-                recipe = running[future]
-                error = future.exception()
+                recipe, error = running[future], future.exception()
                 if error is None:
-                    checkpoints.save_json(files[recipe.id], future.result())
+                    text, error = future.result()
+                if error is None:
+                    save_json(files[recipe.id], {"result": json.loads(text)}, format=FORMAT)
+                    results[recipe.id] = json.loads(text)
                     bar.update()
                 elif _died(error) and attempt < attempts:
                     todo[recipe.id] = recipe
                 else:
                     failures[recipe.id] = error
-        bar.close()
     finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)
-    results = [
-        checkpoints.load_json(files[r.id]) if r.id not in failures else None for r in recipes
-    ]
+        bar.close()
+        for future in running:
+            future.cancel()
+        if local is not None:
+            local.stop()
+    everything = [results.get(recipe.id) for recipe in recipes]
     if failures:
-        raise SweepError(results, failures)
-    return results
+        raise SweepError(everything, failures)
+    return everything
 
 
 def train_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Train the network of a recipe, or find it, and give back how it was made with its history."""
-    from .zoo import load_or_train, provenance
+    """Return how the network of a recipe was made, with its history; train it where it is not here
+    yet.
+    """
+    with quiet():
+        try:
+            return provenance(recipe)
+        except FileFormatError:
+            data = recipe.load_data()
+            recipe = resolved(recipe, data)
+            load_or_train(recipe, dataset=data)
+            return provenance(recipe)
 
-    named: list[Recipe] = []
-    load_or_train(recipe, progress=False, say=None, used=named.append)
-    return provenance(named[0])
+
+def _run(work: Work, recipe: Recipe) -> tuple[str, BaseException | None]:
+    """Do the work where the worker is; what goes back is text, or an error that can travel."""
+    try:
+        result = work(recipe)
+        if not isinstance(result, Mapping):
+            raise RebasinError(f"work gave {result!r:.80}, not a mapping that JSON can hold")
+        return json.dumps(dict(result)), None
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # its words go, where it cannot
+            error = RebasinError(f"{type(error).__name__}: {error}")
+        return "", error
 
 
-class LocalProcesses(Executor):
-    """A fresh process for every task, a few at a time, so that a dead one takes no other task with
-    it.
-
-    Args:
-        workers: how many at a time; by default one a core. The cores are shared among them.
+class _LocalProcesses:
+    """A worker process a core. Each is an executor of its own, so that a process that dies takes no
+    other's recipe with it; loky carries functions of a script or a notebook cell, too.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self.workers)
+    def __init__(self) -> None:
+        self.count = os.cpu_count() or 1
+        self.threads = ThreadPoolExecutor(self.count)
+        self.workers: dict[int, Any] = {}
+        self.stopped = False
 
-    def submit(self, fn: Callable, /, *args, **kwargs) -> Future:
-        """Start ``fn(*args, **kwargs)`` in a process of its own when there is room."""
-        threads = max(1, (os.cpu_count() or 1) // self.workers)
-        return self._threads.submit(_in_process, pickle.dumps((fn, args, kwargs)), threads)
+    def submit(self, function: Callable, *arguments: Any) -> Future:
+        return self.threads.submit(self._call, function, arguments)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for what runs; with ``cancel_futures`` drop what has not begun."""
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+    def _call(self, function: Callable, arguments: tuple) -> Any:
+        from loky import ProcessPoolExecutor
+
+        mine = threading.get_ident()
+        if mine not in self.workers and not self.stopped:
+            self.workers[mine] = ProcessPoolExecutor(1, env={"OMP_NUM_THREADS": "1"})
+        try:
+            return self.workers[mine].submit(function, *arguments).result()
+        except BrokenExecutor:
+            self.workers.pop(mine).shutdown(wait=False, kill_workers=True)
+            raise
+
+    def stop(self) -> None:
+        """End all processes now, whatever they are at."""
+        self.stopped = True
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        for worker in list(self.workers.values()):
+            worker.shutdown(wait=False, kill_workers=True)
 
 
-def _in_process(task: bytes, threads: int) -> Any:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(task, threads, theirs), daemon=True)
-    process.start()
-    theirs.close()
+def _stored(path: Path) -> dict[str, Any] | None:
+    """The result in a file; a file that cannot be read is set aside, so that it is made again."""
+    if not path.exists():
+        return None
     try:
-        good, value = ours.recv()
-    except EOFError:
-        process.join()
-        raise WorkerDied(f"its process ended with code {process.exitcode}") from None
-    process.join()
-    if not good:
-        raise value
-    return value
+        return load_json(path, format=FORMAT, upgrades={0: lambda old: {"result": old}})["result"]
+    except (FileFormatError, KeyError) as error:
+        aside = path.with_suffix(".damaged")
+        os.replace(path, aside)
+        log.warning("a damaged result was set aside as %s: %s", aside.name, error)
+        return None
 
 
-def _run(task: bytes, threads: int, pipe: Any) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-    fn, args, kwargs = pickle.loads(task)
+def _check_writable(folder: Path) -> None:
     try:
-        answer = (True, fn(*args, **kwargs))
-    except Exception as error:
-        answer = (False, error)
-    try:
-        pipe.send(answer)
-    except Exception as error:  # what cannot travel is told in words
-        pipe.send((False, RuntimeError(f"{answer[1]!r} cannot be sent back ({error})")))
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = error.strerror or error
+        raise FileFormatError(f"{folder} cannot be written to ({why}); nothing was run") from error
 
 
 def _died(error: BaseException) -> bool:
-    return isinstance(error, BrokenExecutor) or type(error).__name__ in (
-        "KilledWorker",
-        "FutureCancelledError",
-    )
+    """Whether the worker died; Dask has names of its own for it."""
+    names = ("KilledWorker", "FutureCancelledError")
+    return isinstance(error, BrokenExecutor) or type(error).__name__ in names

@@ -9,31 +9,25 @@ command that makes it anew.
 from __future__ import annotations
 
 import os
-import platform
-import time
-from collections.abc import Callable
-from importlib.resources import as_file, files
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ..errors import FileFormatError
-from . import checkpoints
+from ..errors import FileFormatError, RebasinError
+from ..storage import load_tensors, save_json, save_tensors
+from ..weights import state_for
 from .dataset_files import cache_dir
 from .datasets import Dataset
+from .log import log
+from .metadata import training_metadata
 from .quantization import pack, unpack
-from .recipe import Recipe, resolved
+from .recipe import ImageShape, Recipe, resolved
 from .training import train
 
-Say = Callable[[str], None]
-
-
-def stored_dir() -> Path:
-    """The folder of networks and runs that come with the package."""
-    with as_file(files("rebasin_edu") / "lab" / "stored") as folder:
-        return folder
+FORMAT = "rebasin_edu network"
 
 
 def load_or_train(
@@ -44,11 +38,9 @@ def load_or_train(
     dataset: Dataset | None = None,
     data_dir: str | os.PathLike | None = None,
     download: bool | None = None,
-    progress: bool = True,
-    say: Say | None = print,
-    used: Callable[[Recipe], None] | None = None,
+    progress: bool = False,
 ) -> nn.Module:
-    """Give back the network of a recipe, in eval mode on the CPU, and say where it came from.
+    """Return the network of a recipe, in eval mode on the CPU, and say where it came from.
 
     It is loaded from the package, or else from the user's cache (``$REBASIN_EDU_CACHE``), or else
     trained into that cache, going on where a killed training stopped. If another process is
@@ -63,208 +55,165 @@ def load_or_train(
             device does the training.
         data_dir, download: see ``load_data``.
         progress: show the progress bar of a training.
-        say: told in one line where the network came from; ``None`` for silence.
-        used: told the recipe that was used, another one where a small data set stands in for the
-            one named.
 
     Raises:
         DataError: it has to be trained, and its data is not here.
-        FileFormatError: a file in the cache is damaged.
+        FileFormatError: a file in the cache is damaged, or holds the network of another recipe.
     """
-    say = say or (lambda _: None)
-    every_epoch = every_epoch or epoch is not None
+    if not isinstance(recipe, Recipe):
+        raise RebasinError(f"a Recipe is needed, not {recipe!r}")
     if epoch is not None and not 0 <= epoch <= recipe.epochs:
         raise ValueError(f"epoch {epoch} of a recipe with {recipe.epochs} epochs")
-    found = _find(recipe, epoch)
-    if found is None and dataset is None:
-        dataset = recipe.load_data(data_dir, download, say=say)
-    if found is None and resolved(recipe, dataset) != recipe:
+    path = _find(recipe, epoch)
+    if path is None:
+        dataset = dataset if dataset is not None else recipe.load_data(data_dir, download)
         named = resolved(recipe, dataset)
-        say(f"note: this is {recipe.model} on {dataset.name}, not on {recipe.dataset}")
-        recipe, found = named, _find(named, epoch)
-    if found is None:
-        _train_locked(recipe, epoch, dataset, every_epoch, progress, say)
-        found = _find(recipe, epoch)
-    if used is not None:
-        used(recipe)
-    path, origin = found
-    tensors, about = checkpoints.load_tensors(path)
-    model = network(recipe, tensors, about.get("shape"))
+        if named != recipe:
+            log.info("note: this is %s on %s, not on %s", recipe.model, dataset.name,
+                     recipe.dataset)  # fmt: skip
+            recipe, path = named, _find(named, epoch)
+    if path is None and dataset is not None:
+        _train(recipe, epoch, dataset, every_epoch or epoch is not None, progress)
+        path = _find(recipe, epoch)
+    if path is None:
+        raise FileFormatError(f"{recipe.id} is not in the cache, though it was just written there")
+    tensors, about = load_tensors(path)
+    model = network(recipe, tensors, about)
+    origin = "stored with the package" if stored_dir() in path.parents else "from the cache"
     accuracy = (about.get("history") or [{}])[-1].get("test_accuracy")
-    at = (
-        f" after epoch {epoch}"
-        if epoch is not None
-        else f", test accuracy {accuracy:.2%}"
-        if accuracy
-        else ""
-    )
-    say(f"{origin}: {path.stem if epoch is None else recipe.id}{at}")
+    quality = f", test accuracy {accuracy:.2%}" if accuracy else ""
+    log.info("%s: %s%s", origin, recipe.id, quality if epoch is None else f" after epoch {epoch}")
     return model
 
 
 def network(
-    recipe: Recipe, tensors: dict[str, Tensor], shape: list[int] | None = None
+    recipe: Recipe, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Build a recipe's network around stored tensors (in any precision), in eval mode."""
-    tensors = unpack(tensors)
-    model = recipe.build(_Shape(shape) if shape else None)
-    wanted = model.state_dict()
-    wrong = sorted(k for k in {*wanted, *tensors} if k not in wanted or k not in tensors)
-    wrong += [k for k in wanted if k in tensors and wanted[k].shape != tensors[k].shape]
-    if wrong:
-        raise FileFormatError(
-            f"the file of {recipe.id} holds another network: {', '.join(wrong[:4])} do not fit"
+    """Return a recipe's network with stored tensors (in any precision), in eval mode.
+
+    Args:
+        about: what the file says of them; where it names a recipe, it must be this one.
+
+    Raises:
+        FileFormatError: they are the weights of another network.
+    """
+    about = about or {}
+    if "recipe" in about and (other := Recipe.from_dict(about["recipe"])) != recipe:
+        there, here = other.to_dict(), recipe.to_dict()
+        listed = "; ".join(
+            f"{name} is {there[name]!r} there, {here[name]!r} here"
+            for name in here
+            if there[name] != here[name]
         )
-    model.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
+        raise FileFormatError(
+            f"the file of {recipe.id} holds another network: {listed}. Remove it from the cache"
+        )
+    tensors = unpack(tensors)
+    shape = about.get("shape")
+    model = recipe.build(ImageShape(*shape) if shape else None)
+    try:
+        state = state_for(model, tensors, name=f"the weights in the file of {recipe.id}")
+    except RebasinError as error:
+        raise FileFormatError(
+            f"the file of {recipe.id} holds another network: {error}. Remove it from the cache"
+        ) from error
+    model.load_state_dict(state)  # in the model's own precision
     return model.eval()
 
 
 def provenance(recipe: Recipe) -> dict[str, Any]:
-    """How a network that is stored or cached was made; ``history`` holds loss and accuracy after
-    every epoch.
+    """Return how a network that is stored or cached was made; ``history`` holds loss and accuracy
+    after every epoch.
 
     Raises:
         FileFormatError: there is no such network here.
     """
-    found = _find(recipe, None)
-    if found is None:
+    path = _find(recipe, None)
+    if path is None:
         raise FileFormatError(f"{recipe.id} is neither stored nor cached; load_or_train makes it")
-    return checkpoints.load_tensors(found[0])[1]
+    return load_tensors(path)[1]
 
 
 def save_network(
-    folder: str | os.PathLike, model: nn.Module, about: dict[str, Any], precision: str = "single"
+    folder: str | os.PathLike, model: nn.Module, about: Mapping[str, Any], precision: str = "single"
 ) -> Path:
-    """Write a network and the JSON that tells how it was made; ``precision`` is one of
-    ``packing.PRECISIONS``.
+    """Write a network and the JSON that tells how it was made, and return its path.
+
+    Args:
+        precision: one of ``quantization.PRECISIONS``.
     """
     recipe = Recipe.from_dict(about["recipe"])
     path = Path(folder) / f"{recipe.id}.safetensors"
-    checkpoints.save_json(path.with_suffix(".json"), about)
-    checkpoints.save_tensors(path, pack(model.state_dict(), precision), about)
+    save_json(path.with_suffix(".json"), about, format=FORMAT)
+    save_tensors(path, pack(model.state_dict(), precision), about)
     return path
 
 
-def how_made(
-    recipe: Recipe, dataset: Dataset, history: list[dict], seconds: float
-) -> dict[str, Any]:
-    """Describe a training for the file of its network; no path of this machine is in it."""
-    return {
-        "recipe": recipe.to_dict(),
-        "data": dataset.name,
-        "shape": [*dataset.shape, len(dataset.classes)],
-        "machine": machine(dataset.device),
-        "versions": versions(),
-        "seconds": round(seconds, 1),
-        "made": time.strftime("%Y-%m-%d"),
-        "command": recipe.command,
-        "history": history,
-    }
-
-
-def machine(device: torch.device | str = "cpu") -> str:
-    """The processor in words, and how many threads compute."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].split(":", 1)[1].strip() if lines else name
-    return f"{name}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-
-
-def versions() -> dict[str, str]:
-    """Versions that can change a number."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    held = {"python": platform.python_version(), "torch": torch.__version__}
-    try:
-        held["rebasin_edu"] = version("rebasin_edu")
-    except PackageNotFoundError:
-        held["rebasin_edu"] = "source"
-    return held
-
-
-def _find(recipe: Recipe, epoch: int | None) -> tuple[Path, str] | None:
-    name = f"{recipe.id}.safetensors"
-    places = [
-        (stored_dir() / "networks" / name, "stored with the package"),
-        (_cache() / name, "from the cache"),
-    ]
-    if epoch is not None and epoch != recipe.epochs:
-        places = [(_epoch_file(recipe, epoch), "from the cache")]
-    return next(((path, origin) for path, origin in places if path.is_file()), None)
+def stored_dir() -> Path:
+    """Return the folder of networks and runs that come with the package."""
+    return Path(__file__).parent / "stored"
 
 
 def _cache() -> Path:
     return cache_dir() / "networks"
 
 
-def _epoch_file(recipe: Recipe, epoch: int) -> Path:
-    return _cache() / recipe.id / f"epoch-{epoch:03d}.safetensors"
+def _find(recipe: Recipe, epoch: int | None) -> Path | None:
+    """The file of a network, under its id or under the one that version 1 gave it."""
+    names = [recipe.id]
+    if recipe.dataset != "mnist-5k":  # other images in version 1
+        names.append(recipe.first_id)
+    if epoch is not None and epoch != recipe.epochs:
+        paths = [_cache() / name / f"epoch-{epoch:03d}.safetensors" for name in names]
+    else:
+        folders = (stored_dir() / "networks", _cache())
+        paths = [folder / f"{name}.safetensors" for folder in folders for name in names]
+    return next((path for path in paths if path.is_file()), None)
 
 
-def _train_locked(
-    recipe: Recipe, epoch: int | None, dataset: Dataset, every_epoch: bool, progress: bool, say: Say
+def _train(
+    recipe: Recipe, epoch: int | None, dataset: Dataset, every_epoch: bool, progress: bool
 ) -> None:
-    from filelock import FileLock, Timeout  # comes with torch
+    with _locked(recipe) as waited:
+        if waited and _find(recipe, epoch) is not None:
+            return
+        folder, checkpoint = _cache() / recipe.id, _cache() / f"{recipe.id}.training"
+        for stale in _cache().glob(f"{recipe.id}*.part"):
+            stale.unlink()  # of a process that was killed while it wrote
+        how = "training, from its checkpoint" if checkpoint.exists() else "training"
+        log.info("%s: %s on %s", how, recipe.id, dataset.name)
+        trained = train(
+            recipe.build(dataset),
+            dataset,
+            recipe.training,
+            snapshots=folder if every_epoch else None,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        about = training_metadata(recipe, dataset, trained.history)
+        save_network(_cache(), trained.model, about)
+        checkpoint.unlink(missing_ok=True)
 
-    lock = FileLock(_cache() / f"{recipe.id}.lock")
+
+@contextmanager
+def _locked(recipe: Recipe) -> Iterator[bool]:
+    """Let one process at a time train a recipe; yields whether another one was at it before."""
+    from filelock import FileLock, Timeout
+
+    lock, waited = FileLock(_cache() / f"{recipe.id}.lock"), False
     try:
         _cache().mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"waiting: another process is training {recipe.id}")
+        waited = True
+        log.info("waiting: another process is training %s", recipe.id)
         lock.acquire()
-        if _find(recipe, epoch) is not None:
-            lock.release()
-            return
     except OSError as error:
         raise FileFormatError(
-            f"the cache {_cache()} cannot be written to ({error.strerror or error}): set REBASIN_EDU_CACHE to a folder of yours"
+            f"the cache {_cache()} cannot be written to ({error.strerror or error}): set "
+            "REBASIN_EDU_CACHE to a folder of yours"
         ) from error
     try:
-        folder, checkpoint = _cache() / recipe.id, _cache() / f"{recipe.id}.training"
-        for stale in _cache().glob(
-            f"{recipe.id}*.part"
-        ):  # of a process that was killed while it wrote
-            stale.unlink()
-        goes_on = checkpoint.exists()
-        say(
-            f"{'training, from its checkpoint' if goes_on else 'training'}: {recipe.id} on {dataset.name}"
-        )
-        model = recipe.build(dataset)
-        snapshots = folder if every_epoch else None
-        trained = train(
-            model,
-            dataset,
-            **recipe.training(),
-            snapshots=snapshots,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-        seconds = sum(row.get("seconds", 0.0) for row in trained.history)
-        save_network(_cache(), trained.model, how_made(recipe, dataset, trained.history, seconds))
-        checkpoint.unlink(missing_ok=True)
+        yield waited
     finally:
         lock.release()
-
-
-class _Shape:
-    """The little of a data set that ``Recipe.build`` asks for."""
-
-    def __init__(self, held: list[int]) -> None:
-        self.shape, self.classes = tuple(held[:3]), range(held[3])
-
-
-__all__ = [
-    "Recipe",
-    "how_made",
-    "load_or_train",
-    "machine",
-    "network",
-    "provenance",
-    "save_network",
-    "stored_dir",
-]
