@@ -179,6 +179,11 @@ def cut(label: Label, at: int) -> tuple[Label, Label]:
     )
 
 
+def take(label: Label, start: int, stop: int) -> Label:
+    """The positions ``start … stop-1`` of an axis."""
+    return cut(cut(label, stop)[0], start)[1]
+
+
 def _around(label: Label, at: int) -> tuple[Label, Label, Label]:
     before, rest = cut(label, at)
     middle, after = cut(rest, 1)

@@ -1,6 +1,16 @@
 """One rule for each ATen operator; importing this enters all of them in ``RULES``."""
 
-from . import contraction, pointwise, shape
-from .base import RULES
+from . import contraction, indexing, neighbours, pointwise, recurrent, reduction, shape
+from .base import RULES, apply_rule
 
-__all__ = ["RULES", "contraction", "pointwise", "shape"]
+__all__ = [
+    "RULES",
+    "apply_rule",
+    "contraction",
+    "indexing",
+    "neighbours",
+    "pointwise",
+    "recurrent",
+    "reduction",
+    "shape",
+]

@@ -1,89 +1,31 @@
-"""What goes through an operator: values with labels, the call of one operator, and the table of
-rules.
+"""What goes through an operator: values with labels, one operator's call, and the table of rules.
 
-A rule takes a ``Call`` and returns the value of its result. It makes labels equal, cuts or fixes
-them on the way. Rules stand in ``rules_pointwise``, ``rules_shape`` and ``rules_contract`` under
-the operator's base name (``add`` for ``add.Tensor``, ``add_``).
+A rule takes a ``Call`` and returns the value of its result, or a list with one for each result. It
+makes labels equal, cuts or fixes them on the way. It is entered under the operator's base name
+(``add`` for ``add.Tensor`` and ``add_``). A rule that cannot say what a call does raises
+``GiveUp``: then everything the call touches stays where it is, and the spec is still right.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
 
+from ...errors import RebasinWarning
 from ..axis_structure import Reason
-from ..unification import Label, cut, fix, fresh, normal, unify
-
-Labels = tuple[Label, ...]
-
-
-@dataclass(frozen=True)
-class Axes:
-    """A tensor with one label per axis."""
-
-    labels: Labels
+from ..unification import Label, atoms, fix, fresh, normal, unify
+from .values import Axes, Labels, Uniform, Unstacked, Value, flat, is_value, size_of, sizes
 
 
-@dataclass(frozen=True)
-class Unstacked:
-    """A tensor each of whose indices along ``axis`` has labels of its own (that axis has size 1 in
-    each of them).
-
-    Query, key and value that come from one matrix are told apart like this, and so are stacked
-    tensors.
-    """
-
-    axis: int
-    slices: tuple[Labels, ...]
+class GiveUp(Exception):
+    """A rule does not know what this call does to the order of its axes."""
 
 
-@dataclass(frozen=True)
-class Uniform:
-    """A constant whose values are all equal: it fits any order, each time it is used."""
-
-    shape: tuple[int, ...]
-
-
-Value = Axes | Unstacked | Uniform | None
-
-
-def flat(value: Value) -> Labels:
-    """One label per axis: rows told apart are tied together, a uniform constant takes labels that
-    fit anything.
-    """
-    if isinstance(value, Uniform):
-        return tuple(fresh(size) for size in value.shape)
-    if isinstance(value, Unstacked):
-        for row in value.slices[1:]:
-            for a, b in zip(value.slices[0], row):
-                unify(a, b)
-        labels = list(value.slices[0])
-        labels[value.axis] = fresh(len(value.slices), Reason(text="are taken apart one by one"))
-        return tuple(normal(label) for label in labels)
-    return tuple(normal(label) for label in value.labels)
-
-
-def unstacked(axis: int, rows: Sequence[Labels]) -> Value:
-    """``Unstacked``, or plain axes when there is only one."""
-    return Unstacked(axis, tuple(rows)) if len(rows) > 1 else Axes(rows[0])
-
-
-def sizes(value: Value) -> tuple[int, ...]:
-    """The shape of a value."""
-    if isinstance(value, Uniform):
-        return tuple(value.shape)
-    if isinstance(value, Unstacked):
-        return tuple(
-            len(value.slices) if axis == value.axis else label.size
-            for axis, label in enumerate(value.slices[0])
-        )
-    return tuple(label.size for label in value.labels)
-
-
-def base_name(target: object) -> str:
+def base_name(target: Any) -> str:
     """``add`` for ``aten.add_.Tensor``; operators of another namespace keep it."""
     schema = getattr(target, "_schema", None)
     if schema is None:
@@ -94,28 +36,42 @@ def base_name(target: object) -> str:
     return name if space == "aten" else f"{space}::{name}"
 
 
+def results_of(node: fx.Node) -> list[Any]:
+    """What a node gives in the trace, one entry for each result."""
+    value = node.meta.get("val")
+    return list(value) if isinstance(value, (tuple, list)) else [value]
+
+
 def shapes_of(node: fx.Node) -> list[tuple[int, ...]]:
     """The shapes of the tensors that a node gives."""
-    value = node.meta.get("val")
-    values = value if isinstance(value, (tuple, list)) else [value]
     return [
-        tuple(int(size) for size in v.shape) if isinstance(v, torch.Tensor) else () for v in values
+        tuple(map(size_of, value.shape)) if isinstance(value, torch.Tensor) else ()
+        for value in results_of(node)
     ]
 
 
 class Call:
-    """One operator as it is called: arguments by name, and what a rule may do with their labels."""
+    """One operator as it is called: arguments by name, and what a rule may do with their labels.
+
+    Args:
+        node: the operator in the graph.
+        given: its arguments as they stand in the graph.
+        arguments: the same with values for nodes.
+        seen: called with the labels of each tensor that exists inside the operator.
+        read: called with each tensor that goes into a contraction.
+    """
 
     def __init__(
         self,
         node: fx.Node,
-        given: dict[str, object],
-        arguments: dict[str, object],
-        seen: Callable,
-        read: Callable,
+        given: dict[str, Any],
+        arguments: dict[str, Any],
+        seen: Callable[[Labels], None],
+        read: Callable[[fx.Node, Any, Labels, tuple[int, ...]], None],
     ):
         self.node, self.given, self.arguments = node, given, arguments
         self.op = base_name(node.target)
+        self.name = self.op if "::" in self.op else f"aten.{self.op}"
         self.shapes = shapes_of(node)
         self._seen, self._read = seen, read
 
@@ -124,49 +80,63 @@ class Call:
         """The shape of the (first) result."""
         return self.shapes[0]
 
-    def get(self, name: str, default: object = None) -> object:
-        """An argument, a ``Value`` if it is a tensor."""
+    def get(self, name: str, default: Any = None) -> Any:
+        """An argument; a ``Value`` if it is a tensor."""
         value = self.arguments.get(name)
+        if isinstance(value, (list, tuple)):
+            return [size_of(one) if isinstance(one, torch.SymInt) else one for one in value]
+        if isinstance(value, torch.SymInt):
+            return size_of(value)
         return default if value is None else value
 
-    def axes(self, name: str) -> Labels | None:
-        """The labels of a tensor argument, one per axis; ``None`` where it was not given."""
-        value = self.arguments.get(name)
-        return None if value is None else flat(value)
+    def axes(self, name: str) -> Labels:
+        """The labels of a tensor argument, one per axis."""
+        if not is_value(self.arguments.get(name)):
+            raise GiveUp(f"{name} is no tensor here")
+        return flat(self.arguments[name])
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor was given under this name."""
+        return is_value(self.arguments.get(name))
+
+    def optional(self, *names: str) -> list[Labels]:
+        """The labels of those of these tensor arguments that were given."""
+        return [self.axes(name) for name in names if self.has(name)]
 
     def values(self) -> list[Value]:
         """Every tensor argument, lists opened."""
         opened = [
             v for a in self.arguments.values() for v in (a if isinstance(a, (list, tuple)) else [a])
         ]
-        return [value for value in opened if isinstance(value, (Axes, Unstacked, Uniform))]
+        return [value for value in opened if is_value(value)]
 
-    def dims(self, name: str, rank: int) -> list[int]:
+    def dim(self, rank: int, default: int = -1, name: str = "dim") -> int:
+        """An argument that names one axis, counted from the front."""
+        return int(self.get(name, default)) % max(1, rank)
+
+    def dims(self, rank: int, name: str = "dim") -> list[int]:
         """An argument that names axes (one, several, none for all), counted from the front."""
-        dims = self.arguments.get(name)
+        dims = self.get(name)
         if dims is None or dims == []:
             return list(range(rank))
-        return (
-            [dim % rank for dim in (dims if isinstance(dims, (list, tuple)) else [dims])]
-            if rank
-            else []
-        )
+        return [int(dim) % max(1, rank) for dim in (dims if isinstance(dims, list) else [dims])]
 
     def fix(self, label: Label, why: str = "which mixes their order") -> None:
         """The positions of an axis stay, since this operator (``why``) needs their order."""
         fix(label, Reason(self.name, text=f"reach {self.name}, {why}"))
 
+    def fixed(self, size: int) -> Label:
+        """A new axis whose order this operator makes."""
+        return fresh(size, Reason(self.name, text=f"are an order that {self.name} makes"))
+
+    def all_fixed(self, shape: Sequence[int]) -> Axes:
+        """A result every axis of which is an order that this operator makes."""
+        return Axes(tuple(self.fixed(size) for size in shape))
+
     def same(self, a: Label, b: Label) -> None:
         """Two labels of this call are one axis."""
         text = f"reach {self.name}, which pairs axes that are made of different parts"
         unify(a, b, Reason(self.name, text=text))
-
-    @property
-    def name(self) -> str:
-        return self.op if "::" in self.op else f"aten.{self.op}"
-
-    def fixed(self, size: int, why: str = "are an order that {} makes") -> Label:
-        return fresh(size, Reason(self.name, text=why.format(self.name)))
 
     def seen(self, *labels: Label) -> None:
         """A tensor that exists only inside the operator (statistics, the full product of a
@@ -181,6 +151,7 @@ class Call:
         its groups are read.
         """
         argument = self.given[name] if position is None else self.given[name][position]
+        labels = tuple(normal(label) for label in labels)
         self._read(self.node, argument, labels, tuple(axis % len(labels) for axis in summed))
 
     def used(self, result: int) -> bool:
@@ -204,28 +175,78 @@ class Call:
             labels.append(normal(here[0]) if here and size != 1 else fresh(size))
         return tuple(labels)
 
-    def unknown(self) -> list[Axes]:
-        """No rule: whatever it touches stays where it is."""
-        for value in self.values():
-            for label in flat(value):
-                self.fix(label, "for which there is no rule")
-        return [Axes(tuple(self.fixed(size) for size in shape)) for shape in self.shapes]
+    def without(self, labels: Labels, dims: Sequence[int]) -> Axes:
+        """What is left of a tensor when these axes are reduced (size 1 where ``keepdim``)."""
+        kept = self.get("keepdim", False)
+        return Axes(
+            tuple(
+                fresh(1) if k in dims else label
+                for k, label in enumerate(labels)
+                if kept or k not in dims
+            )
+        )
 
 
-Rule = Callable[[Call], object]
+Rule = Callable[[Call], Any]
 RULES: dict[str, Rule] = {}
+KEEPS_UNIFORM: set[str] = set()  # equal entries in, equal entries out
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Enter a rule into the table under the base names of its operators."""
+def rule(names: str, *, uniform: bool = False) -> Callable[[Rule], Rule]:
+    """Enter a rule into the table under the base names of its operators.
+
+    Args:
+        names: the names, with spaces between them.
+        uniform: whether it gives constants of equal entries where it takes nothing else.
+    """
 
     def enter(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names, function))
+        RULES.update(dict.fromkeys(names.split(), function))
+        KEEPS_UNIFORM.update(names.split() if uniform else ())
         return function
 
     return enter
 
 
-def take(label: Label, start: int, stop: int) -> Label:
-    """The positions ``start … stop-1`` of an axis."""
-    return cut(cut(label, stop)[0], start)[1]
+def apply_rule(call: Call) -> tuple[list[Value], int]:
+    """The value of each result of a call, and how many free positions had to be fixed since no
+    rule says what happens to them.
+
+    A rule that fails is a fault of this package: it is warned of, and the spec is still right.
+    """
+    rule = RULES.get(call.op)
+    if rule is None and torch.Tag.pointwise in getattr(call.node.target, "tags", ()):
+        rule = RULES["add"]
+    if rule is not None:
+        try:
+            return _results(call, rule), 0
+        except GiveUp:
+            pass
+        except Exception as error:
+            warnings.warn(
+                f"the rule for {call.name} failed: {type(error).__name__}: {error}. What reaches "
+                "it stays where it is",
+                RebasinWarning,
+                stacklevel=2,
+            )
+    labels = [label for value in call.values() for label in flat(value)]
+    free = {atom for label in labels for atom in atoms(normal(label)) if not atom.reason}
+    for label in labels:
+        call.fix(label, "for which there is no rule")
+    return [call.all_fixed(shape) for shape in call.shapes], sum(atom.size for atom in free)
+
+
+def _results(call: Call, rule: Rule) -> list[Value]:
+    inputs = call.values()
+    if call.op in KEEPS_UNIFORM and inputs and all(isinstance(v, Uniform) for v in inputs):
+        return [Uniform(shape) for shape in call.shapes]
+    result = rule(call)
+    values = result if isinstance(result, list) else [result] * len(call.shapes)
+    if [sizes(value) for value in values] != call.shapes:
+        raise ValueError(f"it gives {[sizes(value) for value in values]} for {call.shapes}")
+    for value, tensor in zip(values, results_of(call.node)):
+        for axis, size in enumerate(getattr(tensor, "shape", ())):
+            if not isinstance(size, int) and not isinstance(value, Uniform):
+                for labels in value.slices if isinstance(value, Unstacked) else (value.labels,):
+                    call.fix(labels[axis], "which takes as many of them as their values say")
+    return values

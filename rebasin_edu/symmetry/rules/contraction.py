@@ -1,21 +1,22 @@
-"""Rules for what multiplies and adds up: linear, convolution, matrix products, einsum, attention,
-recurrent layers.
+"""Rules for what multiplies and adds up: linear, convolution, matrix products, einsum, attention.
 
 Each of them is a contraction: axes with the same letter are one, and a letter that is not in the
 result is summed over. The full product (an axis for every letter) exists inside the operator, so it
-is *seen*: fibres need it. The arguments whose summed axes carry a group are where activations of
-that group are *read*.
+is *seen*: nested groups need it. The arguments whose summed axes carry a group are where the
+activations of that group are *read*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..axis_structure import Reason
-from ..unification import ONE, Label, concat, factor, fix, fresh, normal, product
-from .base import Axes, Call, Labels, Uniform, Unstacked, flat, rule, unstacked
+from ..unification import ONE, Label, factor, fix, normal, product
+from .base import Call, GiveUp, rule
+from .values import Axes, Labels, flat
 
-WHY = Reason(text="reach groups of another size")
+SIZES = Reason(text="reach groups of another size")
 
 
 def contract(
@@ -36,68 +37,84 @@ def contract(
     call.seen(*letters.values())
     for name, (subscript, labels) in zip(names, operands):
         if summed := [k for k, letter in enumerate(subscript) if letter not in out]:
-            call.read(name, tuple(normal(label) for label in labels), summed)
+            call.read(name, labels, summed)
     return Axes(tuple(letters[letter] for letter in out))
 
 
 @rule("linear")
 def linear(call: Call):
-    x, weight, bias = call.axes("input"), call.axes("weight"), call.axes("bias")
+    x, weight = call.axes("input"), call.axes("weight")
     before = "abcdefgh"[: len(x) - 1]
-    result = contract(
-        call,
-        [(before + "i", x), ("oi"[-len(weight) :], weight)],
-        before + "o"[: len(weight) - 1],
-        ["input"],
-    )
-    if bias:
+    operands = [(before + "i", x), ("oi"[-len(weight) :], weight)]
+    result = contract(call, operands, before + "o"[: len(weight) - 1], ["input"])
+    for bias in call.optional("bias"):
         call.same(result.labels[-1], bias[-1])
     return result
 
 
-@rule("matmul", "bmm", "mm", "mv", "dot", "vdot", "linalg_matmul")
+@rule("matmul bmm mm mv dot vdot linalg_matmul linalg_vecdot _sparse_mm sspaddmm")
 def matmul(call: Call):
-    names = [
-        "self",
-        next(name for name in ("other", "mat2", "vec", "tensor") if name in call.arguments),
-    ]
-    a, b = (call.axes(name) for name in names)
-    return _matmul(call, a, b, names)
+    names = ["self", "other", "mat2", "vec", "tensor", "sparse", "dense", "x", "y"]
+    first, second = (name for name in names if name in call.arguments)
+    a, b = call.axes(first), call.axes(second)
+    if call.op == "linalg_vecdot":
+        return call.without(call.broadcast([a, b], _joint(a, b)), [call.dim(max(len(a), len(b)))])
+    return _matmul(call, a, b, [first, second])
+
+
+def _joint(a: Labels, b: Labels) -> list[int]:
+    """The shape that two shapes broadcast to."""
+    rank = max(len(a), len(b))
+    padded = [(ONE,) * (rank - len(labels)) + labels for labels in (a, b)]
+    return [max(x.size, y.size) for x, y in zip(*padded)]
 
 
 def _matmul(call: Call, a: Labels, b: Labels, names: Sequence[str]) -> Axes:
     batch = "abcdefgh"[: max(len(a), len(b), 2) - 2]
     left = (batch[len(batch) - max(len(a) - 2, 0) :] + "ij")[-len(a) :] if len(a) > 1 else "j"
     right = (batch[len(batch) - max(len(b) - 2, 0) :] + "jk") if len(b) > 1 else "j"
-    return contract(
-        call, [(left, a), (right, b)], batch + "i" * (len(a) > 1) + "k" * (len(b) > 1), names
-    )
+    out = batch + "i" * (len(a) > 1) + "k" * (len(b) > 1)
+    return contract(call, [(left, a), (right, b)], out, names)
 
 
-@rule("addmm", "baddbmm", "addmv", "addbmm")
+@rule("addmm baddbmm addmv addbmm addr _addmm_activation")
 def addmm(call: Call):
-    names = (
-        ["batch1", "batch2"]
-        if "bmm" in call.op
-        else ["mat1", "mat2"]
-        if call.op == "addmm"
-        else ["mat", "vec"]
-    )
-    result = _matmul(call, call.axes(names[0]), call.axes(names[1]), names)
+    pairs = (("batch1", "batch2"), ("mat1", "mat2"), ("mat", "vec"), ("vec1", "vec2"))
+    names = next(pair for pair in pairs if pair[0] in call.arguments)
+    a, b = call.axes(names[0]), call.axes(names[1])
+    if call.op == "addr":
+        result = contract(call, [("i", a), ("j", b)], "ij")
+    else:
+        result = _matmul(call, a, b, names)
     labels = result.labels[1:] if call.op == "addbmm" else result.labels
     return Axes(call.broadcast([labels, call.axes("self")], call.shape))
 
 
-@rule("outer", "ger", "inner", "tensordot", "kron")
+@rule("_grouped_mm _scaled_grouped_mm")
+def grouped_matmul(call: Call):
+    """The matrix products of a mixture of experts: rows of the tokens belong to one expert after
+    another, so the order of tokens and experts stays, and the units between are free.
+    """
+    a, b = call.axes("self"), call.axes("mat2")
+    if (len(a), len(b)) != (2, 3):
+        raise GiveUp("only tokens times the matrices of experts")
+    for label in (a[0], b[0], *(offset for offs in call.optional("offs") for offset in offs)):
+        call.fix(label, "which counts the tokens of each expert")
+    result = contract(call, [("tk", a), ("ekn", b)], "tn", ["self"])
+    for bias in call.optional("bias"):
+        call.same(result.labels[-1], bias[-1])
+    return result
+
+
+@rule("outer ger inner tensordot linalg_outer")
 def tensor_product(call: Call):
-    a, b = call.axes("self"), call.axes("other" if "other" in call.arguments else "vec2")
-    if call.op in ("outer", "ger"):
+    a = call.axes("self")
+    b = call.axes("other" if "other" in call.arguments else "vec2")
+    if call.op not in ("inner", "tensordot"):
         return contract(call, [("i", a), ("j", b)], "ij")
-    if call.op == "kron":
-        return call.unknown()[0]
-    dims_a, dims_b = (
-        (call.get("dims_self"), call.get("dims_other")) if call.op == "tensordot" else ([-1], [-1])
-    )
+    dims_a, dims_b = [-1], [-1]
+    if call.op == "tensordot":
+        dims_a, dims_b = call.get("dims_self"), call.get("dims_other")
     first, second = list("abcdefgh"[: len(a)]), list("ABCDEFGH"[: len(b)])
     summed = []
     for i, j in zip(dims_a, dims_b):
@@ -107,17 +124,26 @@ def tensor_product(call: Call):
     return contract(call, [("".join(first), a), ("".join(second), b)], out, ["self", "other"])
 
 
+@rule("kron")
+def kronecker(call: Call):
+    """Each axis is the product of both."""
+    a, b = call.axes("self"), call.axes("other")
+    rank = len(call.shape)
+    a, b = ((ONE,) * (rank - len(labels)) + labels for labels in (a, b))
+    return Axes(tuple(product([x, y]) for x, y in zip(a, b)))
+
+
 @rule("einsum")
 def einsum(call: Call):
     tensors = [flat(value) for value in call.get("tensors")]
-    left, _, out = str(call.get("equation")).replace(" ", "").partition("->")
+    left, arrow, out = str(call.get("equation")).replace(" ", "").partition("->")
     subscripts = left.split(",")
     spare = [letter for letter in map(chr, range(0x3B1, 0x3B1 + 20)) if letter not in left]
     depth = max(len(t) - len(s.replace("...", "")) for s, t in zip(subscripts, tensors))
     for k, (subscript, labels) in enumerate(zip(subscripts, tensors)):
-        own = len(labels) - len(subscript.replace("...", ""))
-        subscripts[k] = subscript.replace("...", "".join(spare[depth - own : depth]))
-    if "->" not in str(call.get("equation")):
+        dots = len(labels) - len(subscript.replace("...", ""))
+        subscripts[k] = subscript.replace("...", "".join(spare[depth - dots : depth]))
+    if not arrow:
         counts = "".join(left.replace("...", "").split(","))
         out = "..." + "".join(sorted(letter for letter in set(counts) if counts.count(letter) == 1))
     out = out.replace("...", "".join(spare[:depth]))
@@ -129,75 +155,58 @@ def einsum(call: Call):
     result = contract(call, list(zip(subscripts, tensors)), out)
     for k, (subscript, labels) in enumerate(zip(subscripts, tensors)):
         if summed := [axis for axis, letter in enumerate(subscript) if letter not in out]:
-            call.read("tensors", tuple(normal(label) for label in labels), summed, k)
+            call.read("tensors", labels, summed, k)
     return result
 
 
 @rule("bilinear")
 def bilinear(call: Call):
-    x, y, weight, bias = (call.axes(name) for name in ("input1", "input2", "weight", "bias"))
+    x, y, weight = (call.axes(name) for name in ("input1", "input2", "weight"))
     before = "abcdefgh"[: len(x) - 1]
-    result = contract(
-        call,
-        [(before + "i", x), (before + "j", y), ("oij", weight)],
-        before + "o",
-        ["input1", "input2"],
-    )
-    if bias:
+    operands = [(before + "i", x), (before + "j", y), ("oij", weight)]
+    result = contract(call, operands, before + "o", ["input1", "input2"])
+    for bias in call.optional("bias"):
         call.same(result.labels[-1], bias[0])
     return result
 
 
-@rule("cdist", "_cdist_forward")
+@rule("cdist _cdist_forward")
 def cdist(call: Call):
-    return _matmul(call, call.axes("x1"), _swapped(call.axes("x2")), ["x1", "x2"])
-
-
-def _swapped(labels: Labels) -> Labels:
-    return (*labels[:-2], labels[-1], labels[-2])
-
-
-# ------------------------------------------------------------------------------------------------------------
-# convolution
+    a, b = call.axes("x1"), call.axes("x2")
+    return _matmul(call, a, (*b[:-2], b[-1], b[-2]), ["x1", "x2"])
 
 
 @rule(
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "convolution",
-    "_convolution",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
+    "conv1d conv2d conv3d convolution _convolution conv_transpose1d conv_transpose2d "
+    "conv_transpose3d"
 )
 def convolution(call: Call):
     """Channels are contracted within each group; a kernel's positions stay, and so do those it
     slides over (if it is not 1).
     """
-    x, weight, bias = call.axes("input"), call.axes("weight"), call.axes("bias")
+    x, weight = call.axes("input"), call.axes("weight")
     groups, spatial = int(call.get("groups", 1)), len(weight) - 2
     transposed = "transpose" in call.op or bool(call.get("transposed", False))
     before, channels, field = x[: -spatial - 1], x[-spatial - 1], x[-spatial:]
-    group, inside = factor(channels, (groups, channels.size // groups), WHY)
+    group, inside = factor(channels, (groups, channels.size // groups), SIZES)
     if transposed:
         call.same(weight[0], product([normal(group), normal(inside)]))
         outside = weight[1]
     else:
         call.same(weight[1], inside)
-        own, outside = factor(weight[0], (groups, weight[0].size // groups), WHY)
-        call.same(own, group)
+        blocks, outside = factor(weight[0], (groups, weight[0].size // groups), SIZES)
+        call.same(blocks, group)
     group, inside, outside = normal(group), normal(inside), normal(outside)
     for label in weight[2:]:
         fix(label, Reason(call.name, text="are the positions of a kernel", expected=True))
     call.seen(*before, group, inside, outside)
-    call.read("input", tuple(normal(label) for label in x), [len(before)])
+    call.read("input", x, [len(before)])
     out = normal(product([group, outside]))
-    if bias:
+    for bias in call.optional("bias"):
         call.same(out, bias[0])
-    steps = (call.get(name) for name in ("stride", "padding", "output_padding"))
     stride, padding, extra = (
-        _each(step, spatial, default) for step, default in zip(steps, (1, 0, 0))
+        _each(call.get(name), spatial, default)
+        for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0))
     )
     slid = []
     for k, label in enumerate(field):
@@ -209,7 +218,7 @@ def convolution(call: Call):
     return Axes((*before, normal(out), *slid))
 
 
-def _each(value: object, count: int, default: int) -> list:
+def _each(value: Any, count: int, default: int) -> list[int]:
     if value is None or value == []:
         return [default] * count
     if isinstance(value, str):
@@ -218,16 +227,13 @@ def _each(value: object, count: int, default: int) -> list:
     return values * count if len(values) == 1 else values
 
 
-# --------------------------------------------------------------------------------------------------------------
-# attention
-
-
 @rule("scaled_dot_product_attention")
 def attention(call: Call):
-    """Query and key share their width, value and output theirs; what is attended to is summed over."""
+    """Query and key share their width, value and output theirs; keys are summed over."""
     query, key, value = (list(call.axes(name)) for name in ("query", "key", "value"))
     if call.get("enable_gqa", False) and query[-3].size != key[-3].size:
-        shared, copies = factor(query[-3], (key[-3].size, query[-3].size // key[-3].size), WHY)
+        heads = (key[-3].size, query[-3].size // key[-3].size)
+        shared, copies = factor(query[-3], heads, SIZES)
         for keyed in (key, value):
             call.same(shared, keyed[-3])
             keyed[-3] = product([normal(shared), normal(copies)])
@@ -235,102 +241,11 @@ def attention(call: Call):
         for label in (query[-2], key[-2]):
             call.fix(label, "which looks only backwards")
     batch = "abcdefgh"[: len(call.shape) - 2]
-    own = [batch[len(batch) - (len(t) - 2) :] for t in (query, key, value)]
-    scores = contract(
-        call, [(own[0] + "le", query), (own[1] + "se", key)], batch + "ls", ["query", "key"]
-    )
-    labels = scores.labels
-    if (mask := call.axes("attn_mask")) is not None:
+    lead = [batch[len(batch) - (len(t) - 2) :] for t in (query, key, value)]
+    operands = [(lead[0] + "le", tuple(query)), (lead[1] + "se", tuple(key))]
+    labels = contract(call, operands, batch + "ls", ["query", "key"]).labels
+    for mask in call.optional("attn_mask"):
         labels = call.broadcast([labels, mask], [label.size for label in labels])
     call.seen(*labels)
     call.seen(*labels[:-1])
-    return contract(call, [(batch + "ls", labels), (own[2] + "sv", tuple(value))], batch + "lv")
-
-
-# -------------------------------------------------------------------------------------------------------
-# recurrent layers
-
-
-GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-
-
-def _cell(
-    call: Call, gates: int, incoming: Label, outgoing: Label, weights: Sequence[Labels]
-) -> Label:
-    """Tie the weights of one layer and direction: all gates share the hidden units. Gives the label
-    of the hidden units.
-    """
-    from_input, from_hidden, *vectors = weights
-    hidden = fresh(from_input[0].size // gates)
-    stacked = product(
-        [fresh(gates, Reason(text="are the gates of a recurrent layer", expected=True)), hidden]
-    )
-    for label in (from_input[0], from_hidden[0], *(vector[0] for vector in vectors)):
-        call.same(stacked, label)
-    call.same(from_input[1], incoming)
-    call.same(from_hidden[1], outgoing if outgoing is not None else hidden)
-    hidden = normal(hidden)
-    call.seen(hidden, normal(from_input[1]))
-    call.seen(hidden, normal(from_hidden[1]))
-    return hidden
-
-
-@rule("lstm", "gru", "rnn_tanh", "rnn_relu")
-def recurrent(call: Call):
-    if "data" in call.arguments:
-        return call.unknown()
-    lstm = call.op == "lstm"
-    parameters = [flat(value) for value in call.get("params")]
-    layers, ways = int(call.get("num_layers")), 2 if call.get("bidirectional") else 1
-    x = call.axes("input")
-    steps, *batch = x[:-1][::-1] if call.get("batch_first") else x[:-1]
-    call.fix(steps, "which goes along them in order")
-    call.read("input", x, [-1])
-    starts = [flat(value) for value in call.get("hx")] if lstm else [call.axes("hx")]
-    each = len(parameters) // (layers * ways)
-    biases, projected = (2 if call.get("has_biases") else 0), each in (3, 5)
-    incoming = x[-1]
-    last: list[list[Label]] = []  # for each layer and way: the output's and the cell's units
-    for layer in range(layers):
-        outputs = []
-        for way in range(ways):
-            at = (layer * ways + way) * each
-            own = parameters[at : at + each]
-            outgoing = fresh(own[-1][0].size) if projected else None
-            hidden = _cell(call, GATES[call.op], incoming, outgoing, own[: 2 + biases])
-            if projected:
-                call.same(own[-1][0], outgoing)
-                call.same(own[-1][1], hidden)
-                call.seen(normal(outgoing), normal(hidden))
-            outputs.append(normal(outgoing) if projected else hidden)
-            last.append([outputs[-1], hidden][: 2 if lstm else 1])
-        incoming = outputs[0] if ways == 1 else concat(outputs)
-    states = []
-    for which, start in enumerate(starts):
-        units = [normal(pair[which]) for pair in last]
-        for row, label in zip(_starts(call, start, which, len(units)), units):
-            call.same(row[-1], label)
-        states.append(unstacked(0, [(ONE, *batch, normal(label)) for label in units]))
-    return [Axes((*x[:-1], normal(incoming))), *states]
-
-
-def _starts(call: Call, start: Labels, which: int, count: int) -> list[Labels]:
-    """The initial state of each layer and way."""
-    value = call.get("hx")[which] if call.op == "lstm" else call.get("hx")
-    if isinstance(value, Uniform):
-        return []
-    return list(value.slices) if isinstance(value, Unstacked) else [start] * count
-
-
-@rule("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
-def recurrent_cell(call: Call):
-    op = call.op.removesuffix("_cell")
-    x = call.axes("input")
-    states = [flat(value) for value in call.get("hx")] if op == "lstm" else [call.axes("hx")]
-    weights = [call.axes(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
-    hidden = _cell(call, GATES[op], x[-1], None, [own for own in weights if own is not None])
-    for state in states:
-        call.same(state[-1], hidden)
-    call.read("input", x, [-1])
-    out = Axes((*x[:-1], normal(hidden)))
-    return [out, out] if op == "lstm" else out
+    return contract(call, [(batch + "ls", labels), (lead[2] + "sv", tuple(value))], batch + "lv")

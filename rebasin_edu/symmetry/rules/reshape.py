@@ -1,15 +1,15 @@
-"""Reshape: pair the axes of two shapes, split and merge labels, and tell rows apart where they are
-taken apart later.
+"""Reshape: pair the axes of two shapes, split and merge labels, unstack what is taken apart later.
 
 Query, key and value often come from one matrix: one axis is reshaped to ``(3, heads, width)`` and
 taken apart along the 3. Making a product of the axis would tie the three widths; so it is cut into
-three rows, each with labels of its own (``Unstacked``).
+three slices, each with labels of its own (``Unstacked``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import fx
 
@@ -28,20 +28,19 @@ from ..unification import (
     product,
     unify,
 )
-from .base import Axes, Labels, Unstacked, Value, base_name, shapes_of, unstacked
+from .base import base_name, shapes_of
+from .values import Axes, Labels, Unstacked, unstacked
 
-WHY = Reason(text="reach a reshape that does not fit them")
+MISFIT = Reason(text="reach a reshape that does not fit them")
 
 
 def runs(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Pair the shortest runs of old and new axes with equal products; axes of size 1 belong to
     none.
     """
-    old_axes, new_axes = (
-        [k for k, n in enumerate(old) if n != 1],
-        [k for k, n in enumerate(new) if n != 1],
-    )
-    found, i, j = [], 0, 0
+    old_axes = [k for k, n in enumerate(old) if n != 1]
+    new_axes = [k for k, n in enumerate(new) if n != 1]
+    pairs, i, j = [], 0, 0
     while i < len(old_axes) and j < len(new_axes):
         left, right = [old_axes[i]], [new_axes[j]]
         a, b = old[old_axes[i]], new[new_axes[j]]
@@ -54,16 +53,16 @@ def runs(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[i
                 j += 1
                 right.append(new_axes[j])
                 b *= new[new_axes[j]]
-        found.append((left, right))
+        pairs.append((left, right))
         i, j = i + 1, j + 1
-    return found
+    return pairs
 
 
 def reshape(
     value: Axes | Unstacked, old: Sequence[int], new: Sequence[int], wanted: int | None = None
-) -> Value:
-    """The same entries in another shape. The new axis ``wanted`` is told apart in rows, others only
-    where nothing is lost.
+) -> Axes | Unstacked:
+    """The same entries in another shape. The new axis ``wanted`` is unstacked, others only where
+    nothing is lost.
     """
     pairs = runs(old, new)
     if isinstance(value, Unstacked):
@@ -71,94 +70,90 @@ def reshape(
             if left == [value.axis] and len(right) == 1:
                 within = [1 if k == value.axis else n for k, n in enumerate(old)]
                 shape = [1 if k == right[0] else n for k, n in enumerate(new)]
-                return Unstacked(
-                    right[0], tuple(_plain(row, within, shape) for row in value.slices)
-                )
-        merged = next(left for left, _ in pairs if value.axis in left)
-        value = _merge(value, merged)
+                slices = [_each_run(labels, within, shape) for labels in value.slices]
+                return Unstacked(right[0], tuple(slices))
+        value = _merge(value, next(left for left, _ in pairs if value.axis in left))
     labels: list[Label] = [ONE] * len(new)
-    told: tuple[int, list[list[Label]], list[int]] | None = None
+    apart: tuple[int, list[list[Label]], list[int]] | None = None
     for left, right in pairs:
-        whole, sizes = product(normal(value.labels[k]) for k in left), [new[k] for k in right]
-        split = None
-        if told is None and len(sizes) > 1:
-            loose = wanted in right and any(not atom.reason for atom in atoms(whole))
-            at = right.index(wanted) if loose else _free_row(whole, sizes)
-            split = None if at is None else _split_rows(whole, sizes, at)
-        if split is not None:
-            told = (right[at], split, right)
+        whole, sizes = product(value.labels[k] for k in left), [new[k] for k in right]
+        at = _asked(whole, sizes, right, wanted) if apart is None and len(sizes) > 1 else None
+        if at is not None:
+            apart = right[at], _slices(whole, sizes, at), right
         else:
-            for k, label in zip(right, factor(whole, sizes, WHY)):
+            for k, label in zip(right, factor(whole, sizes, MISFIT)):
                 labels[k] = label
     labels = [normal(label) for label in labels]
-    if told is None:
+    if apart is None:
         return Axes(tuple(labels))
-    axis, split, right = told
-    found = []
-    for row in split:
+    axis, split, right = apart
+    slices = []
+    for parts in split:
         full = list(labels)
-        for k, label in zip(right, row):
+        for k, label in zip(right, parts):
             full[k] = normal(label)
-        found.append(tuple(full))
-    return unstacked(axis, found)
+        slices.append(tuple(full))
+    return unstacked(axis, slices)
 
 
-def _plain(labels: Labels, old: Sequence[int], new: Sequence[int]) -> Labels:
-    found: list[Label] = [ONE] * len(new)
+def _each_run(labels: Labels, old: Sequence[int], new: Sequence[int]) -> Labels:
+    """The labels in another shape, nothing unstacked."""
+    result: list[Label] = [ONE] * len(new)
     for left, right in runs(old, new):
-        for k, label in zip(
-            right, factor(product(normal(labels[k]) for k in left), [new[k] for k in right], WHY)
-        ):
-            found[k] = label
-    return tuple(found)
+        parts = factor(product(labels[k] for k in left), [new[k] for k in right], MISFIT)
+        for k, label in zip(right, parts):
+            result[k] = label
+    return tuple(result)
 
 
-def _free_row(whole: Label, sizes: list[int]) -> int | None:
-    """Which of the new axes may be told apart at no loss: the label is cut (or woven) like that
-    already.
+def _asked(whole: Label, sizes: list[int], axes: list[int], wanted: int | None) -> int | None:
+    """Which of the new axes is to be unstacked: the wanted one, if anything is free, else one
+    where the label is cut (or interleaved) like that already, so that nothing is lost.
     """
+    whole = normal(whole)
+    if wanted in axes and any(not atom.reason for atom in atoms(whole)):
+        return axes.index(wanted)
     if is_chunked(whole, sizes[0]):
         return 0
-    return (
-        len(sizes) - 1 if isinstance(whole, Interleaved) and len(whole.parts) == sizes[-1] else None
-    )
+    last = isinstance(whole, Interleaved) and len(whole.parts) == sizes[-1]
+    return len(sizes) - 1 if last else None
 
 
-def _split_rows(whole: Label, sizes: list[int], at: int) -> list[list[Label]]:
+def _slices(whole: Label, sizes: list[int], at: int) -> list[list[Label]]:
     """For each index of axis ``at`` of the new sizes, the labels of all of them (that one with size
     1).
     """
     count, before, after = sizes[at], sizes[:at], sizes[at + 1 :]
     if math.prod(after) == 1:
-        parts = deinterleave(whole, count, WHY)
-        return [[*factor(part, before, WHY), ONE, *[ONE] * len(after)] for part in parts]
-    outer, inner = factor(whole, (math.prod(before), count * math.prod(after)), WHY)
+        parts = deinterleave(whole, count, MISFIT)
+        return [[*factor(part, before, MISFIT), ONE, *[ONE] * len(after)] for part in parts]
+    outer, inner = factor(whole, (math.prod(before), count * math.prod(after)), MISFIT)
     parts = chunks(inner, count)
-    return [[*factor(outer, before, WHY), ONE, *factor(part, after, WHY)] for part in parts]
+    return [[*factor(outer, before, MISFIT), ONE, *factor(part, after, MISFIT)] for part in parts]
 
 
 def _merge(value: Unstacked, run: list[int]) -> Axes:
-    """Unstacked whose axis disappears in a run of axes: next to others they concatenate, inside of
-    others they weave.
+    """Slices whose axis disappears in a run of axes: next to others they concatenate, inside of
+    others they are interleaved.
     """
     others = [k for k in range(len(value.slices[0])) if k not in run]
-    for row in value.slices[1:]:
+    for labels in value.slices[1:]:
         for k in others:
-            unify(value.slices[0][k], row[k])
+            unify(value.slices[0][k], labels[k])
     before, after = [k for k in run if k < value.axis], [k for k in run if k > value.axis]
-    outers = [product(normal(row[k]) for k in before) for row in value.slices]
-    inners = [product(normal(row[k]) for k in after) for row in value.slices]
-    labels = list(value.slices[0])
+    outers = [product(normal(labels[k]) for k in before) for labels in value.slices]
+    inners = [product(normal(labels[k]) for k in after) for labels in value.slices]
+    merged = list(value.slices[0])
+    for k in run:
+        merged[k] = ONE
     if inners[0].size == 1:
-        merged = interleaved(outers)
+        merged[run[0]] = interleaved(outers)
     else:
         for outer in outers[1:]:
             unify(outers[0], outer)
-        merged = product([normal(outers[0]), concat([normal(inner) for inner in inners])])
-    for k in run:
-        labels[k] = ONE
-    labels[run[0]] = merged
-    return Axes(tuple(labels))
+        inner = concat([normal(inner) for inner in inners])
+        merged[run[0]] = product([normal(outers[0]), inner])
+    return Axes(tuple(merged))
 
 
 def asked_unstacked(node: fx.Node) -> int | None:
@@ -171,29 +166,27 @@ def asked_unstacked(node: fx.Node) -> int | None:
     )
 
 
+PERMUTES = "permute transpose swapaxes swapdims movedim moveaxis unsqueeze squeeze t numpy_T"
+RESHAPES = "view reshape _unsafe_view flatten unflatten"
+
+
 def _taken_apart(node: fx.Node, axis: int) -> bool:
+    before, rank = shapes_of(node)[0], len(shapes_of(node)[0])
     for user in node.users:
         if user.op != "call_function" or not user.args or user.args[0] is not node:
             continue
-        op, rank = base_name(user.target), len(shapes_of(node)[0])
-        before, shape = shapes_of(node)[0], shapes_of(user)[0]
-        dims = [a for a in user.args[1:] if isinstance(a, int)]
+        op, shape = base_name(user.target), shapes_of(user)[0]
         if op in ("select", "unbind"):
+            dims = [a for a in user.args[1:] if isinstance(a, int)]
             if (dims[0] % rank if dims else 0) == axis:
                 return True
             continue
         moved: int | None = axis if shape == before else None
-        if op in ("permute", "transpose", "movedim", "unsqueeze", "squeeze", "t", "numpy_T"):
+        if op in PERMUTES.split():
             moved = _moved(user, rank, axis, before, shape)
-        elif op in ("view", "reshape", "_unsafe_view", "flatten", "unflatten"):
-            moved = next(
-                (
-                    right[0]
-                    for left, right in runs(before, shape)
-                    if left == [axis] and len(right) == 1
-                ),
-                None,
-            )
+        elif op in RESHAPES.split():
+            pairs = runs(before, shape)
+            moved = next((r[0] for left, r in pairs if left == [axis] and len(r) == 1), None)
         elif op in ("cumsum", "softmax", "flip", "roll"):
             moved = None
         if moved is not None and _taken_apart(user, moved):
@@ -208,27 +201,26 @@ def _moved(
     if base_name(user.target) in ("unsqueeze", "squeeze"):
         nth = sum(n != 1 for n in before[:axis])
         return [k for k, n in enumerate(shape) if n != 1][nth]
-    order = permutation_of(base_name(user.target), user.args[1:], rank)
-    return order.index(axis)
+    return permutation_of(base_name(user.target), user.args[1:], rank).index(axis)
 
 
-def permutation_of(op: str, arguments: Sequence, rank: int) -> list[int]:
+def permutation_of(op: str, arguments: Sequence[Any], rank: int) -> list[int]:
     """For each new axis the old one."""
     order = list(range(rank))
-    if op in ("t", "numpy_T", "mT", "matrix_H", "adjoint"):
+    if op in ("t", "numpy_T", "mT", "mH", "matrix_H", "adjoint"):
         a, b = (0, rank - 1) if op == "t" else (rank - 2, rank - 1)
         if op == "numpy_T":
             return order[::-1]
         if rank >= 2:
             order[a], order[b] = order[b], order[a]
-    elif op == "permute":
+    elif op.startswith("permute"):
         order = [dim % rank for dim in arguments[0]]
     elif op in ("movedim", "moveaxis"):
-        sources, targets = ([a] if isinstance(a, int) else list(a) for a in arguments[:2])
-        sources, targets = [s % rank for s in sources], [t % rank for t in targets]
+        pair = [[a] if isinstance(a, int) else list(a) for a in arguments[:2]]
+        sources, targets = ([dim % rank for dim in dims] for dims in pair)
         rest = iter(k for k in order if k not in sources)
         order = [sources[targets.index(k)] if k in targets else next(rest) for k in range(rank)]
-    else:
+    elif rank:
         a, b = arguments[0] % rank, arguments[1] % rank
         order[a], order[b] = order[b], order[a]
     return order
