@@ -35,8 +35,8 @@ def measure(name: str) -> tuple:
     import torch
     import torchvision
 
+    from rebasin_edu.symmetry import PermutationSpec
     from rebasin_edu.symmetry.trace import trace
-    from rebasin_edu.symmetry.verification import prove
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -46,9 +46,10 @@ def measure(name: str) -> tuple:
     start = time.process_time()
     found = trace(model, image)
     derived = time.process_time()
-    spec, without_rule = found.spec, f" without a rule: {found.unknown}" if found.unknown else ""
+    spec = PermutationSpec(**found.parts)
+    without_rule = f" without a rule: {found.unknown}" if found.unknown else ""
     del found  # its graph holds a copy of the weights
-    error = prove(spec, model, image)
+    error = spec.check(model, image)
     proved = time.process_time()
     plain = sum(math.lgamma(group.size + 1) for group in spec.groups.values()) / math.log(10)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -59,7 +59,7 @@ def readings(trace: Trace, spec: PermutationSpec) -> dict[tuple[str, str], list[
     The spec may be written by hand: its groups are recognised by where they occur. A tensor that
     several weights take in is read once.
     """
-    names = _same_groups(trace.spec, spec)
+    names = _same_groups(PermutationSpec(**trace.parts), spec)
     found: dict[tuple[str, str], list[Reading]] = {}
     seen = set()
     for site in dict.fromkeys(site for places in trace.sites.values() for site in places):

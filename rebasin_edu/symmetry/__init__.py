@@ -1,11 +1,7 @@
 """What may be shuffled: permutations, specs, and how a spec is derived from a model."""
 
-from .permutation import Permutation
-from .spec import PermutationSpec, Weights, as_state
+from ..weights import Weights, as_state
+from .permutation import Group, Permutation
+from .spec import PermutationSpec
 
-__all__ = [
-    "Permutation",
-    "PermutationSpec",
-    "Weights",
-    "as_state",
-]
+__all__ = ["Group", "Permutation", "PermutationSpec", "Weights", "as_state"]

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from functools import cached_property
 
 from torch import Tensor, nn
 
+from ..batches import Inputs
 from ..errors import SpecError
-from ..weights import Weights, as_state
+from ..weights import State, Weights, as_state
 from .axis_structure import Leaf, Piece, Reason, Term, leaves, pieces
-from .permutation import Permutation
-
-
-@dataclass(frozen=True)
-class Group:
-    """Units that one permutation must reorder together, wherever they occur."""
-
-    name: str
-    size: int
-    occurrences: tuple[tuple[str, int], ...]  # (parameter or buffer, axis)
-    parents: tuple[
-        str, ...
-    ] = ()  # the groups (or fixed axes) for each of whose units this one has an order of its own
-    copies: int = 1  # how many orders: the product of the parents' sizes
+from .example import Outputs
+from .filling import TOLERANCE
+from .fit import check_parents, check_weights, leaves_of
+from .permutation import Group, Permutation
+from .spec_builder import written_axes
+from .spec_table import Description, describe
+from .trace import LOCK, trace, warn_of
+from .verification import verified, verify
 
 
 class PermutationSpec:
-    """The permutation symmetries of an architecture: for every parameter, what each of its axes is
-    made of.
+    """The permutation symmetries of an architecture: what each axis of each parameter is made of.
 
     Write one by hand with ``PermutationSpec.from_axes`` (as the paper does), or let
     ``PermutationSpec.from_model`` derive it.
@@ -39,7 +32,8 @@ class PermutationSpec:
     Args:
         axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axis_structure``) per
             axis. What is not named stays as it is.
-        parents: group name → names of the leaves that rule it (fibres), outermost first.
+        parents: name of a nested group → names of the leaves it is nested in, outermost first: for
+            each of their units it has an order of its own.
         buffers: the names in ``axes`` that are buffers: they are permuted, and kept out of every
             matching objective.
         left_out: names that the network does not use, with the reason.
@@ -50,33 +44,19 @@ class PermutationSpec:
         axes: Mapping[str, tuple[Term, ...]],
         *,
         parents: Mapping[str, tuple[str, ...]] | None = None,
-        buffers: frozenset[str] | set[str] = frozenset(),
+        buffers: Set[str] = frozenset(),
         left_out: Mapping[str, str] | None = None,
     ):
         self.axes = {name: tuple(terms) for name, terms in axes.items()}
         self.buffers = frozenset(buffers)
         self.left_out = dict(left_out or {})
-        self.leaves: dict[str, Leaf] = {}
-        for name, terms in self.axes.items():
-            for axis, term in enumerate(terms):
-                for leaf in leaves(term):
-                    known = self.leaves.setdefault(leaf.name, leaf)
-                    if known != leaf:
-                        raise SpecError(
-                            f"group {leaf.name!r} has {known.size} units, but {leaf.size} at {name} axis {axis}"
-                        )
+        self.leaves = leaves_of(self.axes)
         self.parents = {
-            name: tuple(ruling)
-            for name, ruling in (parents or {}).items()
-            if ruling and not self.leaves[name].fixed
+            name: tuple(names)
+            for name, names in (parents or {}).items()
+            if names and not self.leaves[name].fixed
         }
-        for piece in (piece for name in self.axes for piece in self.pieces[name]):
-            for dim, leaf in enumerate(piece.leaves):
-                for parent in self.parents.get(leaf.name, ()):
-                    if piece.parent_dim(dim, parent) is None:
-                        raise SpecError(
-                            f"group {leaf.name!r} is ruled by {parent!r}, which is not there once in {piece.parameter}"
-                        )
+        check_parents((piece for each in self.pieces.values() for piece in each), self.parents)
 
     @cached_property
     def pieces(self) -> dict[str, list[Piece]]:
@@ -92,12 +72,12 @@ class PermutationSpec:
                 for leaf in dict.fromkeys(leaves(term)):
                     if not leaf.fixed and leaf.size > 1:
                         places.setdefault(leaf.name, []).append((name, axis))
-        found = {}
+        groups = {}
         for name, where in places.items():
-            ruling = self.parents.get(name, ())
-            copies = math.prod(self.leaves[parent].size for parent in ruling)
-            found[name] = Group(name, self.leaves[name].size, tuple(where), ruling, copies)
-        return found
+            parents = self.parents.get(name, ())
+            copies = math.prod(self.leaves[parent].size for parent in parents)
+            groups[name] = Group(name, self.leaves[name].size, tuple(where), parents, copies)
+        return groups
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -108,77 +88,71 @@ class PermutationSpec:
         }
 
     @property
-    def fixed(self) -> dict[str, str]:
+    def fixed(self) -> dict[str, Reason]:
         """Fixed leaf → the reason why it may not be reordered."""
-        return {name: str(leaf.reason) for name, leaf in self.leaves.items() if leaf.fixed}
+        return {name: leaf.reason for name, leaf in self.leaves.items() if leaf.reason}
 
     @classmethod
     def from_model(
-        cls,
-        model: nn.Module,
-        args: object,
-        kwargs: dict | None = None,
-        *,
-        verify: bool = True,
-        outputs: Callable | str | int | None = None,
+        cls, model: nn.Module, inputs: Inputs, *, verify: bool = True, outputs: Outputs = None
     ) -> PermutationSpec:
-        """Derive the spec of any model by tracing it once, and prove it.
+        """Return the spec of any model, derived from one trace of it and verified.
 
         >>> import torch
-        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-        >>> spec = PermutationSpec.from_model(model, torch.randn(2, 3, 8, 8))
+        >>> layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
+        >>> spec = PermutationSpec.from_model(nn.Sequential(*layers), torch.randn(2, 3, 8, 8))
         >>> spec
         PermutationSpec(1 groups, 8 tensors, 10^4.6 symmetries)
-        >>> spec.axes["4.weight"][1].size, str(spec.axes["4.weight"][1])  # each channel owns 36 consecutive inputs
-        (288, '0 × 36')
+        >>> str(spec.axes["4.weight"][1])  # each channel owns 36 consecutive inputs
+        '0 × 36'
 
         Args:
             model: any module that ``torch.export`` can trace; on any device, in any mode and
                 precision, and left as it is.
-            args, kwargs: example inputs, as ``torch.export.export`` takes them; a lone tensor is
-                one argument.
-            verify: prove the spec before returning it (``check``); what fails is fixed, with a
-                ``RebasinWarning``.
+            inputs: an example: a tensor, a tuple (positional arguments), a mapping (keyword
+                arguments). What it does not reach stays where it is.
+            verify: verify the spec before returning it (``check``); a group that changes the
+                outputs is fixed, with a ``RebasinWarning``.
             outputs: which outputs must not change, if not all: a key, a position, or a function of
                 the model's output. A cache of keys and values among them would fix the heads.
 
         Raises:
             TraceError: the model cannot be traced, or fails on these inputs.
         """
-        from .trace import derive
+        with LOCK:
+            traced = trace(model, inputs, outputs=outputs)
+            spec = cls(**traced.parts)
+            warn_of(traced, model)
+            del traced  # its graph holds a copy of the weights
+            return verified(spec, model, inputs, outputs) if verify else spec
 
-        return derive(model, args, kwargs, verify=verify, outputs=outputs)
-
-    def without(self, groups: Collection[str], reason: str) -> PermutationSpec:
-        """The spec with these groups fixed, and those that they rule in one order for all."""
+    def without(self, groups: Mapping[str, Reason | None]) -> PermutationSpec:
+        """Return the spec with groups fixed, or, without a reason, in one order for all units of
+        their parents.
+        """
 
         def fixed(term: Term) -> Term:
-            if isinstance(term, Leaf):
-                return (
-                    Leaf(term.name, term.size, Reason(text=reason)) if term.name in groups else term
-                )
-            return type(term)(tuple(fixed(part) for part in term.parts))
+            if not isinstance(term, Leaf):
+                return type(term)(tuple(fixed(part) for part in term.parts))
+            reason = groups.get(term.name)
+            return replace(term, reason=reason) if reason else term
 
         axes = {name: tuple(fixed(term) for term in terms) for name, terms in self.axes.items()}
-        parents = {name: ruling for name, ruling in self.parents.items() if name not in groups}
-        return PermutationSpec(axes, parents=parents, buffers=self.buffers, left_out=self.left_out)
+        parents = {name: each for name, each in self.parents.items() if name not in groups}
+        return type(self)(axes, parents=parents, buffers=self.buffers, left_out=self.left_out)
 
     @classmethod
     def from_axes(
-        cls,
-        axes: Mapping[str, tuple],
-        weights: Weights,
-        *,
-        buffers: frozenset[str] | set[str] | None = None,
+        cls, axes: Mapping[str, tuple], weights: Weights, *, buffers: Set[str] | None = None
     ) -> PermutationSpec:
-        """Write a spec by hand, as the paper does: for each parameter, the group of each axis.
+        """Return a spec written by hand, as the paper does: the group of each axis.
 
         An entry is a group's name, ``None`` (stays where it is), a tuple for a product (outermost
         first: ``("conv5", 49)`` is a flatten in which each unit of ``conv5`` owns 49 consecutive
         inputs) or a list for a concatenation.
 
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
-        >>> axes = {"0.weight": ("hidden", None), "0.bias": ("hidden",), "2.weight": (None, "hidden"), "2.bias": (None,)}
+        >>> axes = {"0.weight": ("hidden", None), "0.bias": ("hidden",), "2.weight": (None, "hidden")}
         >>> PermutationSpec.from_axes(axes, model).groups["hidden"].size
         5
 
@@ -192,66 +166,32 @@ class PermutationSpec:
             SpecError: a name that the weights do not have, a wrong number of axes, or two sizes
                 for one group.
         """
-        from .hand_written import terms
-
-        made = terms(axes, as_state(weights))
-        if buffers is None:
-            buffers = (
-                {name for name, _ in weights.named_buffers()}
-                if isinstance(weights, nn.Module)
-                else set()
-            )
-        return cls(made, buffers=frozenset(buffers) & made.keys())
+        terms = written_axes(axes, as_state(weights))
+        if buffers is None and isinstance(weights, nn.Module):
+            buffers = {name for name, _ in weights.named_buffers()}
+        return cls(terms, buffers=(buffers or frozenset()) & terms.keys())
 
     def identity(self) -> Permutation:
-        """The permutation that moves nothing."""
+        """Return the permutation that moves nothing."""
         return Permutation.identity(self.shapes, self.parents)
 
     def random(self, seed: int = 0) -> Permutation:
-        """A uniformly random symmetry of the architecture."""
+        """Return a uniformly random symmetry of the architecture."""
         return Permutation.random(self.shapes, seed, self.parents)
 
-    def validate(self, weights: Weights, *, of: str = "weights") -> dict[str, Tensor]:
-        """The state dict of ``weights``, once each tensor that the spec names is there with the
-        right sizes.
+    def validate(self, weights: Weights, *, of: str = "weights") -> State:
+        """Return the state dict of ``weights``, if it has each tensor of the spec in its size.
 
         Raises:
             SpecError: names the first parameter that is missing or has another size, and the
                 group it belongs to.
         """
         state = as_state(weights)
-        for name, terms in self.axes.items():
-            if name not in state:
-                near = difflib.get_close_matches(name, state, n=1)
-                raise SpecError(
-                    f"the {of} have no parameter {name!r}"
-                    + (f"; the nearest name is {near[0]!r}" if near else "")
-                )
-            shape = tuple(state[name].shape)
-            if len(shape) != len(terms):
-                raise SpecError(
-                    f"{name} of the {of} has {len(shape)} axes {shape}, the spec has {len(terms)}"
-                )
-            for axis, term in enumerate(terms):
-                if shape[axis] != term.size:
-                    group = (
-                        str(term)
-                        if any(not leaf.fixed for leaf in leaves(term))
-                        else "a fixed axis"
-                    )
-                    raise SpecError(
-                        two_sizes(
-                            group,
-                            term.size,
-                            "the spec",
-                            f"{name} axis {axis} of the {of}",
-                            shape[axis],
-                        )
-                    )
+        check_weights(self.axes, state, of)
         return state
 
-    def apply(self, weights: Weights, permutation: Permutation) -> dict[str, Tensor]:
-        """Reorder the hidden units: another state dict of the same function.
+    def apply(self, weights: Weights, permutation: Permutation) -> State:
+        """Return the state dict of the same function with the hidden units in another order.
 
         Args:
             weights: a module or state dict of the architecture; not changed.
@@ -279,26 +219,21 @@ class PermutationSpec:
         return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
 
     def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
-        """A copy of one tensor of the architecture with its units in their new order; ``apply``
-        checks first, this does not.
-        """
-        found = tensor.clone() if isinstance(tensor, Tensor) else tensor
+        """Return a copy of one tensor with its units in their new order, unchecked."""
+        result = tensor.clone() if isinstance(tensor, Tensor) else tensor
         for piece in self.pieces.get(name, ()):
             if any(leaf.name in permutation for leaf in piece.leaves):
-                piece.view(found).copy_(
-                    piece.permuted(piece.view(tensor), permutation, self.parents)
-                )
-        return found
+                view = piece.permuted(piece.view(tensor), permutation, self.parents)
+                piece.view(result).copy_(view)
+        return result
 
     def log10_symmetries(self) -> float:
-        """log10 of the number of permutations: the sum over groups of copies × log10(size!)."""
-        return sum(
-            group.copies * math.lgamma(group.size + 1) for group in self.groups.values()
-        ) / math.log(10)
+        """Return log10 of the number of permutations: the sum of copies × log10(size!)."""
+        groups = self.groups.values()
+        return sum(g.copies * math.lgamma(g.size + 1) for g in groups) / math.log(10)
 
-    def describe(self):
-        """A table of the groups and of what stays where it is and why: text when printed, HTML in a
-        notebook.
+    def describe(self) -> Description:
+        """Return a table of the groups and of what stays and why, for text and for notebooks.
 
         >>> import torch
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
@@ -313,9 +248,7 @@ class PermutationSpec:
           units 0-1 of 0.weight axis 1: belong to the model's input
           units 0-2 of 2: belong to the model's output
         """
-        from .spec_table import describe
-
-        return describe(self)
+        return describe(self.axes, self.groups, self.leaves, self.left_out)
 
     def _repr_html_(self) -> str:
         return self.describe()._repr_html_()
@@ -323,33 +256,30 @@ class PermutationSpec:
     def check(
         self,
         model: nn.Module,
-        inputs: object,
+        inputs: Inputs,
         *,
-        kwargs: dict | None = None,
         seeds: int = 2,
-        tolerance: float = 1e-9,
-        outputs: Callable | str | int | None = None,
+        tolerance: float = TOLERANCE,
+        outputs: Outputs = None,
     ) -> float:
-        """Prove the spec on the model itself: random permutations of every group, same outputs in
-        float64.
+        """Return the largest relative change of the outputs under random permutations.
 
-        Returns:
-            The largest relative difference seen.
+        The spec is verified on the model itself, in float64, with generic weights and with its own.
+
+        Args:
+            model, inputs, outputs: as for ``from_model``.
+            seeds: how many random permutations, each with generic weights of its own.
+            tolerance: what is taken for rounding, unless the model rounds more than that.
 
         Raises:
             SpecError: an output changed by more than ``tolerance``; names the group that changes
                 it.
         """
-        from .verification import prove
-
-        return prove(
-            self, model, inputs, kwargs=kwargs, seeds=seeds, tolerance=tolerance, outputs=outputs
-        )
+        with LOCK:
+            return verify(self, model, inputs, seeds, tolerance, outputs)
 
     def __repr__(self) -> str:
-        return f"PermutationSpec({len(self.groups)} groups, {len(self.axes)} tensors, 10^{self.log10_symmetries():.1f} symmetries)"
-
-
-def two_sizes(group: str, size: int, first: str, second: str, other: int) -> str:
-    """The sentence for a group whose size differs from one place to another."""
-    return f"group {group!r} has {size} units in {first}, but {second} has {other}: do the widths differ?"
+        return (
+            f"PermutationSpec({len(self.groups)} groups, {len(self.axes)} tensors, "
+            f"10^{self.log10_symmetries():.1f} symmetries)"
+        )

@@ -1,11 +1,13 @@
-"""Permutations as a group, ruled ones included, and their files."""
+"""Permutations as a group, nested ones included, and their files."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 
-from rebasin_edu.errors import SpecError
+from rebasin_edu.errors import FileFormatError, SpecError
 from rebasin_edu.symmetry import Permutation
 
 SHAPES = {"a": 5, "heads": 3, "width": (3, 4), "deep": (3, 4, 2)}
@@ -46,8 +48,9 @@ def test_moved_counts_units_that_are_elsewhere():
     ("tables", "parents", "message"),
     [
         ({"a": [0, 0, 1]}, None, "does not hold each of 0 … 2 exactly once"),
-        ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 parents it needs 1"),
-        ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 parents it needs 2"),
+        ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 parent groups it needs 1"),
+        ({"a": [0.9, 1.7, 2.2]}, None, "holds torch.float32 numbers; units are numbered by integers"),
+        ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 parent groups it needs 2"),
     ],
 )
 def test_what_is_no_permutation_is_refused(tables, parents, message):
@@ -68,10 +71,37 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "{", '{"format": "another/1"}', "[1, 2]", '{"format": "rebasin_edu.Permutation/1"}'],
+    ("content", "message"),
+    [
+        ("", "cannot be read as JSON"),
+        ("{", "cannot be read as JSON"),
+        ('{"format": "another/1"}', "should hold a rebasin_edu.Permutation, it holds a another"),
+        ("[1, 2]", "holds a list, not a stored result"),
+        ('{"format": "rebasin_edu.Permutation/1"}', "is not a whole permutation"),
+    ],
 )
-def test_a_file_that_is_cut_off_or_another_s_says_so(tmp_path, content):
+def test_a_file_that_is_cut_off_or_another_s_says_so(tmp_path, content, message):
     (tmp_path / "p.json").write_text(content)
-    with pytest.raises(SpecError, match=r"p\.json is not a permutation saved by rebasin_edu"):
+    with pytest.raises(FileFormatError, match=message):
         Permutation.load(tmp_path / "p.json")
+
+
+def test_a_file_of_the_first_version_still_loads(tmp_path):
+    tables = {name: table.tolist() for name, table in random(1).items()}
+    old = {"format": "rebasin_edu.Permutation/1", "rulers": PARENTS, "tables": tables}
+    (tmp_path / "p.json").write_text(json.dumps(old))
+    assert Permutation.load(tmp_path / "p.json") == random(1)
+
+
+def test_what_a_permutation_hands_out_does_not_change_it():
+    p, order = Permutation({"a": [2, 0, 1]}), torch.tensor([2, 0, 1])
+    for table in (p["a"], *p.values(), order):
+        table[0] = 0
+    assert p["a"].tolist() == [2, 0, 1]
+
+
+def test_permutations_nested_in_other_groups_are_not_equal():
+    tables = {"a": [1, 0], "b": [1, 0], "width": [[0, 1], [1, 0]]}
+    p, q = (Permutation(tables, {"width": (parent,)}) for parent in "ab")
+    assert p != q
+    assert p == Permutation(tables, {"width": ("a",)})

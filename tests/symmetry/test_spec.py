@@ -61,7 +61,7 @@ def test_products_concatenations_and_weaves_are_laid_out_as_they_say():
     assert moved(Concat((Interleaved((a, b)), Leaf("rest", 2, "stays")))) == [2, 3, 0, 1, 4, 5]
 
 
-def test_a_ruled_group_has_a_row_for_each_new_unit_of_its_parent():
+def test_a_nested_group_has_a_row_for_each_new_unit_of_its_parent():
     heads, width = Leaf("heads", 2), Leaf("width", 3)
     spec = PermutationSpec({"x": (Product((heads, width)),)}, parents={"width": ("heads",)})
     p = Permutation({"heads": [1, 0], "width": [[0, 1, 2], [2, 1, 0]]}, {"width": ("heads",)})
@@ -91,6 +91,9 @@ def test_counts_by_hand():
             {"0.wieght": ("a", None)},
             r"names '0\.wieght', which the weights do not have; did you mean '0\.weight'",
         ),
+        ({"0.bias": "hidden"}, r"write \('hidden',\), with a comma"),
+        ({"0.bias": "h"}, r"write \('h',\), with a comma"),
+        ({"0.weight": ("a", 7)}, r"0\.weight axis 1 has 4 entries, the spec writes 7"),
         ({"0.weight": ("a",)}, r"0\.weight has 2 axes \(5, 4\), the spec writes 1"),
         (
             {"0.weight": ("a", None), "2.weight": ("a", None)},
