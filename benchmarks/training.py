@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from rebasin_edu.lab import ResNet20, load_data, train
+from rebasin_edu.lab import ResNet20, TrainingConfig, load_data, train
 from rebasin_edu.lab.training import gains_from_bfloat16
 
 BATCH = 250
@@ -61,21 +61,16 @@ def plain(dataset, workers):
 
 def ours(dataset, precision):
     """The same epoch by ``train``."""
-    settings = {
-        "optimiser": "sgd",
-        "lr": 0.1,
-        "weight_decay": 5e-4,
-        "augment": "crop-flip",
-        "batch_size": BATCH,
-    }
-    train(
-        ResNet20(1, norm="batch", seed=0),
-        dataset,
+    config = TrainingConfig(
+        optimiser="sgd",
+        lr=0.1,
+        weight_decay=5e-4,
+        augment="crop-flip",
+        batch_size=BATCH,
         epochs=1,
         precision=precision,
-        progress=False,
-        **settings,
     )
+    train(ResNet20(1, norm="batch", seed=0), dataset, config)
 
 
 def timed(loop):
@@ -116,14 +111,17 @@ def main():
         name: [statistics.median(column) for column in zip(*rows)] for name, rows in taken.items()
     }
     print(
-        f"ResNet20×1, {chosen.images} images of {dataset.name}, batches of {BATCH}, {torch.get_num_threads()} threads, "
-        f"bfloat16 instructions: {gains_from_bfloat16(dataset.device)}; median of {chosen.rounds} rounds in turn"
+        f"ResNet20×1, {chosen.images} images of {dataset.name}, batches of {BATCH}, "
+        f"{torch.get_num_threads()} threads, bfloat16 instructions: "
+        f"{gains_from_bfloat16(dataset.device)}; median of {chosen.rounds} rounds in turn"
     )
     best = [min(median[name][i] for name in loops if name.startswith("plain")) for i in (0, 1)]
     for name, (wall, processor) in median.items():
         print(
-            f"{name:18} {chosen.images / wall:6.0f} images/s wall, {chosen.images / processor:6.0f} a processor second; "
-            f"{best[0] / wall:.2f}× the best plain loop in wall time, {best[1] / processor:.2f}× in processor time"
+            f"{name:18} {chosen.images / wall:6.0f} images/s wall, "
+            f"{chosen.images / processor:6.0f} a processor second; "
+            f"{best[0] / wall:.2f}× the best plain loop in wall time, "
+            f"{best[1] / processor:.2f}× in processor time"
         )
 
 

@@ -42,10 +42,10 @@ def main() -> None:
         if stored and not chosen.repack:
             print(f"{recipe.id} is stored already: {stored}")
             continue
-        full = evaluate(model, None, dataset.test).loss
+        full = evaluate(model, dataset.test).loss
         for precision in PRECISIONS[PRECISIONS.index(chosen.precision) :]:
-            packed = network(recipe, pack(model.state_dict(), precision), about["shape"])
-            loss = evaluate(packed, None, dataset.test).loss
+            packed = network(recipe, pack(model.state_dict(), precision), about)
+            loss = evaluate(packed, dataset.test).loss
             if abs(loss - full) < LIMIT:
                 break
         before = stored.split()[0] if stored else "single"

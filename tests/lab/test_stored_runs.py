@@ -9,11 +9,11 @@ import torch
 
 import rebasin_edu as rb
 from rebasin_edu.errors import FileFormatError
-from rebasin_edu.lab.stored_runs import NEEDED, described, load_run, save_run
+from rebasin_edu.lab.stored_runs import NEEDED, load_run, run_metadata, save_run
 from rebasin_edu.lab.zoo import stored_dir
 
 RUNS = sorted((stored_dir() / "runs").glob("*.json"))
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -31,13 +31,13 @@ def test_each_run_says_how_it_was_made(path):
 def test_the_smallest_run_is_made_anew_from_its_stored_networks():
     run = load_run("digits-mlp-barrier")
     recipe, stored = rb.Recipe.from_dict(run["recipe"]), run["pairs"][0]
-    test = recipe.load_data(say=None).test
+    test = recipe.load_data().test
     assert (len(test.targets), stored["seeds"]) == (run["samples"], [0, 1])
-    a, b = (rb.load_or_train(recipe.with_seed(seed), say=None) for seed in stored["seeds"])
+    a, b = (rb.load_or_train(recipe.with_seed(seed)) for seed in stored["seeds"])
     spec = rb.PermutationSpec.from_model(a, test.inputs[:1])
     near = spec.apply(b, rb.weight_matching(spec, a, b).permutation)
     for name, weights in (("naive", b), ("matched", near)):
-        curve = rb.linear_path(a, a, weights, test)
+        curve = rb.linear_path(a, weights, test)
         assert curve.alphas == pytest.approx(stored[name]["alphas"])
         # the stored networks are in half precision, those of the run were not
         torch.testing.assert_close(
@@ -49,8 +49,9 @@ def test_the_smallest_run_is_made_anew_from_its_stored_networks():
 
 def test_an_unknown_or_unexplained_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("rebasin_edu.lab.stored_runs.stored_dir", lambda: tmp_path)
-    with pytest.raises(FileFormatError, match="no stored run 'x'; there are"):
-        load_run("x")
+    for name in ("x", "../x", "../runs/x", "x.json"):
+        with pytest.raises(FileFormatError, match=f"no stored run '{name}'; there are"):
+            load_run(name)
     whole = dict.fromkeys(NEEDED, "something")
     assert load_run(save_run("x", whole).stem) == whole
     with pytest.raises(FileFormatError, match="'y' lacks seeds, command"):
@@ -62,8 +63,10 @@ def test_an_unknown_or_unexplained_run_is_refused(tmp_path, monkeypatch):
 
 def test_a_run_is_described_by_what_made_it():
     recipe = rb.Recipe(dataset="digits", width=16, depth=1, epochs=2, batch_size=200)
-    data = recipe.load_data(say=None)
-    run = described(data, recipe, [(0, 1), (2, 3)], 0.0, "python benchmarks/rows.py", heights=[1.0])
+    data = recipe.load_data()
+    run = run_metadata(
+        data, recipe, [(0, 1), (2, 3)], 0.0, "python benchmarks/rows.py", heights=[1.0]
+    )
     assert all(run[field] for field in NEEDED)
     assert run["seeds"] == [[0, 1], [2, 3]]
     assert run["heights"] == [1.0]

@@ -16,16 +16,17 @@ import torch
 from torch import nn
 
 from rebasin_edu.errors import FileFormatError, RebasinError
-from rebasin_edu.lab import checkpoints
 from rebasin_edu.lab.datasets import load_data
 from rebasin_edu.lab.models import MLP, ResNet20
 from rebasin_edu.lab.recipe import Recipe
-from rebasin_edu.lab.training import learning_rate, snapshot_files, train
+from rebasin_edu.lab.training import train
+from rebasin_edu.lab.training_config import TrainingConfig, learning_rate
+from rebasin_edu.storage import load_tensors
 
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
-    """Networks this small only wait for a second thread; the processes that are started inherit it."""
+    """Networks this small only wait for a second thread; processes that are started inherit it."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -35,7 +36,7 @@ def one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_data("digits", say=None)
+    return load_data("digits")
 
 
 def small(seed=0):
@@ -94,8 +95,8 @@ def test_resumed_is_unbroken(digits, tmp_path, precision):
     model = ResNet20(0.25, norm="batch", channels=1, seed=0)
     data = digits.subset(300)
     settings = {
-        "optimiser": "sgd", "lr": 0.05, "schedule": "one-cycle", "augment": "crop-flip", "weight_decay": 5e-4,
-        "precision": precision, "epochs": 3,
+        "optimiser": "sgd", "lr": 0.05, "schedule": "one-cycle", "augment": "crop-flip",
+        "weight_decay": 5e-4, "precision": precision, "epochs": 3,
     }  # fmt: skip
     whole = run(model, data, **settings)
 
@@ -121,7 +122,7 @@ def test_resumed_is_unbroken(digits, tmp_path, precision):
 
     with pytest.raises(Stop):
         run(model, Stops(), **settings, checkpoint=tmp_path / "run")
-    assert len(checkpoints.load_tensors(tmp_path / "run")[1]["history"]) == 3
+    assert len(load_tensors(tmp_path / "run")[1]["history"]) == 3
     resumed = run(model, data, **settings, checkpoint=tmp_path / "run")
     assert same(whole.model, resumed.model)
     assert [r["test_loss"] for r in whole.history] == [r["test_loss"] for r in resumed.history]
@@ -129,8 +130,9 @@ def test_resumed_is_unbroken(digits, tmp_path, precision):
 
 QUICK = {"dataset": "digits", "width": 64, "batch_size": 20, "epochs": 20}
 KILLED = {
-    "dataset": "digits", "model": "resnet20", "width": 0.25, "norm": "batch", "optimiser": "sgd", "lr": 0.05,
-    "schedule": "one-cycle", "augment": "crop-flip", "batch_size": 100, "epochs": 6, "precision": "bfloat16",
+    "dataset": "digits", "model": "resnet20", "width": 0.25, "norm": "batch",
+    "optimiser": "sgd", "lr": 0.05, "schedule": "one-cycle", "augment": "crop-flip",
+    "batch_size": 100, "epochs": 6, "precision": "bfloat16",
 }  # fmt: skip
 
 
@@ -147,34 +149,35 @@ def kill_at_random_then_finish(tmp_path, fields, times, generator):
     each kill let it get.
     """
     recipe = Recipe.from_dict(fields)
-    whole, data = tmp_path / "whole", recipe.load_data(say=None)
-    train(recipe.build(data), data, **recipe.training(), checkpoint=whole, progress=False)
+    whole, data = tmp_path / "whole", recipe.load_data()
+    train(recipe.build(data), data, recipe.training, checkpoint=whole, progress=False)
     folder, reached = tmp_path / "killed" / "networks", []
     for kill in range(times):
         process = lab(tmp_path / "killed", fields)
         training, before = folder / f"{recipe.id}.training", reached[-1] if reached else 0
         while process.poll() is None:
-            if training.exists() and len(
-                checkpoints.load_tensors(training)[1]["history"]
-            ) - 1 > before + (kill > 0):
+            if training.exists() and len(load_tensors(training)[1]["history"]) - 1 > before + (
+                kill > 0
+            ):
                 break
             time.sleep(0.01)
         time.sleep(generator.uniform(0, 0.3))
         assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         assert not (folder / f"{recipe.id}.safetensors").exists()
-        reached.append(len(checkpoints.load_tensors(training)[1]["history"]) - 1)
+        reached.append(len(load_tensors(training)[1]["history"]) - 1)
     last = lab(tmp_path / "killed", fields)
     out, err = last.communicate(timeout=300)
     assert last.returncode == 0, err
     assert "training, from its checkpoint" in out
     assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".lock", ".safetensors"]
-    tensors, about = checkpoints.load_tensors(whole)
+    tensors, about = load_tensors(whole)
     model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    return (model, about), checkpoints.load_tensors(folder / f"{recipe.id}.safetensors"), reached
+    return (model, about), load_tensors(folder / f"{recipe.id}.safetensors"), reached
 
 
+@pytest.mark.process
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     (whole, _), (killed, _), reached = kill_at_random_then_finish(
         tmp_path, QUICK, 1, random.Random()
@@ -184,6 +187,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("seed", range(5))
 def test_five_random_moments(tmp_path, seed):
     (whole, about), (killed, other), reached = kill_at_random_then_finish(
@@ -201,14 +205,14 @@ def test_five_random_moments(tmp_path, seed):
 
 def test_snapshots_are_the_weights_after_each_epoch(digits, tmp_path):
     trained = run(small(), digits, snapshots=tmp_path)
-    files = list(snapshot_files(tmp_path))
+    files = sorted(tmp_path.iterdir())
     assert [f.name for f in files] == [f"epoch-00{i}.safetensors" for i in range(3)]
-    assert same(checkpoints.load_tensors(files[0])[0], small())
-    assert same(checkpoints.load_tensors(files[2])[0], trained.model)
+    assert same(load_tensors(files[0])[0], small())
+    assert same(load_tensors(files[2])[0], trained.model)
     one = run(
         small(), digits, epochs=1
     ).model  # the rate is constant: one epoch is the start of two
-    assert same(checkpoints.load_tensors(files[1])[0], one)
+    assert same(load_tensors(files[1])[0], one)
 
 
 def test_a_checkpoint_of_another_run_is_refused(digits, tmp_path):
@@ -243,19 +247,22 @@ def test_damaged_checkpoints_are_refused(digits, tmp_path):
 FULL_DISK = """
 import resource, sys
 import torch
-from rebasin_edu.lab import checkpoints
+from rebasin_edu import storage
+from rebasin_edu.errors import FileFormatError
 path = sys.argv[1]
-checkpoints.save_tensors(path, {"x": torch.ones(10)}, {"which": "old"})
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # every further byte is refused, as by a full disk
+storage.save_tensors(path, {"x": torch.ones(10)}, {"which": "old"})
+# every further byte is refused, as by a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
-    checkpoints.save_tensors(path, {"x": torch.zeros(1_000_000)}, {"which": "new"})
-except checkpoints.FileFormatError as error:
+    storage.save_tensors(path, {"x": torch.zeros(1_000_000)}, {"which": "new"})
+except FileFormatError as error:
     print(error)
-tensors, about = checkpoints.load_tensors(path)
+tensors, about = storage.load_tensors(path)
 print(about["which"], tensors["x"].sum().item())
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
     path = tmp_path / "run"
@@ -299,12 +306,28 @@ def test_too_little_memory_names_a_batch_size_to_try(digits):
         ({"augment": "mixup"}, "augment='mixup'"),
         ({"precision": "float16"}, "precision='float16'"),
         ({"epochs": 0}, "at least 1"),
-        ({"batch_size": 131}, "leaves a last batch of one image"),
+        ({"batchsize": 20}, "the setting='batchsize' is not known; choose one of 'optimiser'"),
+        ({"momentum": 5, "optimiser": "sgd"}, "momentum=5 must be a number at least 0 and at most"),
+        ({"warmup": float("nan")}, "warmup=nan must be a number"),
+        ({"epochs": True}, "epochs=True must be a whole number"),
     ],
 )
 def test_settings_that_are_not_known_say_what_is(digits, changed, said):
-    with pytest.raises(RebasinError, match=said):
+    with pytest.raises(ValueError, match=said):
         run(small(), digits, **changed)
+
+
+def test_a_last_batch_of_one_is_refused_only_where_batchnorm_would_fail_on_it(digits):
+    run(small(), digits, batch_size=131, epochs=1)
+    with pytest.raises(RebasinError, match="leaves a last batch of one image"):
+        run(MLP(64, (8,), norm="batch"), digits, batch_size=131)
+
+
+def test_settings_come_as_one_config_or_by_their_names(digits):
+    config = TrainingConfig(epochs=1, batch_size=100, lr=0.01)
+    by_config = train(small(), digits, config).model
+    assert same(by_config, train(small(), digits, epochs=1, batch_size=100, lr=0.01).model)
+    assert not same(by_config, train(small(), digits, config, seed=1).model)
 
 
 def test_learning_rates():
