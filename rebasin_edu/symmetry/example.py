@@ -112,7 +112,7 @@ def shared_memory(state: Mapping[str, Any]) -> dict[str, str]:
     for name, x in state.items():
         if not isinstance(x, Tensor) or not x.numel() or x.layout != torch.strided:
             continue
-        start = x.storage_offset()
+        start = int(x.storage_offset())
         end = start + 1 + sum((n - 1) * step for n, step in zip(x.shape, x.stride()))
         places = bases.setdefault(x.untyped_storage().data_ptr() or id(x), [])
         base = next((other for low, high, other in places if low <= start and end <= high), None)

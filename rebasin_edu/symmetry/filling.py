@@ -120,7 +120,7 @@ def fill(state: Mapping[str, Any], seed: int = 0, *, signed: bool = False) -> No
 
 def generic(state: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """Return a copy of a state dict with generic values in float64, tied tensors tied."""
-    filled = {}
+    filled: dict[str, Tensor] = {}
     for names, x in tied(state):
         x = x.to("cpu", torch.float64, copy=True) if x.is_floating_point() else x
         filled |= dict.fromkeys(names, x)

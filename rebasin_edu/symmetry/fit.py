@@ -60,6 +60,20 @@ def check_weights(axes: Axes, state: Mapping[str, Tensor], of: str) -> None:
                 _unequal(term, size, f"{name} axis {axis} of the {of}")
 
 
+def check_permutation(
+    shapes: Mapping[str, tuple[int, ...]], permutation: Mapping[str, Tensor]
+) -> None:
+    """Raise a ``SpecError`` unless the permutation has a table of its shape for each group."""
+    for group, shape in shapes.items():
+        if group not in permutation or tuple(permutation[group].shape) != shape:
+            has = tuple(permutation[group].shape) if group in permutation else "none"
+            raise SpecError(
+                f"group {group!r} needs a table of shape {shape}, the permutation has {has}"
+            )
+    if foreign := permutation.keys() - shapes.keys():
+        raise SpecError(f"the permutation has groups that the spec does not: {sorted(foreign)}")
+
+
 def _unequal(term: Term, size: int, where: str) -> None:
     """Raise a ``SpecError`` that says what an axis of another size means."""
     reasons = {leaf.reason.text for leaf in leaves(term) if leaf.reason}
@@ -73,7 +87,7 @@ def _unequal(term: Term, size: int, where: str) -> None:
 
 
 def check_size(group: str, size: int, first: str, second: str, other: int) -> None:
-    """Raise a ``SpecError`` where a group has another size in the second place than in the first."""
+    """Raise a ``SpecError`` where a group has another size in the second place."""
     if size != other:
         raise SpecError(
             f"group {group!r} has {size} units in {first}, but {second} has {other}: do the widths "

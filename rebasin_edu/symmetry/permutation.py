@@ -97,7 +97,7 @@ class Permutation(Mapping[str, Tensor]):
     def random(
         cls, sizes: Sizes, seed: int = 0, parents: Mapping[str, tuple[str, ...]] | None = None
     ) -> Permutation:
-        """Return a uniformly random permutation of every group; a seed always gives the same one.
+        """Return a uniformly random permutation; a seed always gives the same one.
 
         See ``identity`` for the arguments.
         """
@@ -184,7 +184,7 @@ class Permutation(Mapping[str, Tensor]):
         composed = {}
         for name, table in self._tables.items():
             rows = tuple(index.unsqueeze(-1) for index in self._parent_index(name))
-            composed[name] = first[name][(*rows, table)]
+            composed[name] = first._tables[name][rows + (table,)]  # noqa: RUF005 (Python 3.10)
         return Permutation(composed, self.parents)
 
     def save(self, path: str | os.PathLike) -> None:
@@ -225,6 +225,7 @@ def _table(name: str, table: object) -> Tensor:
     found = torch.as_tensor(table)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         raise SpecError(
-            f"the table of group {name!r} holds {found.dtype} numbers; units are numbered by integers"
+            f"the table of group {name!r} holds {found.dtype} numbers; units are numbered by "
+            "integers"
         )
     return found.detach().to("cpu", torch.long, copy=True)

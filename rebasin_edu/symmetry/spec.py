@@ -10,12 +10,11 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from ..batches import Inputs
-from ..errors import SpecError
 from ..weights import State, Weights, as_state
 from .axis_structure import Leaf, Piece, Reason, Term, leaves, pieces
 from .example import Outputs
 from .filling import TOLERANCE
-from .fit import check_parents, check_weights, leaves_of
+from .fit import check_parents, check_permutation, check_weights, leaves_of
 from .permutation import Group, Permutation
 from .spec_builder import written_axes
 from .spec_table import Description, describe
@@ -25,9 +24,6 @@ from .verification import verified, verify
 
 class PermutationSpec:
     """The permutation symmetries of an architecture: what each axis of each parameter is made of.
-
-    Write one by hand with ``PermutationSpec.from_axes`` (as the paper does), or let
-    ``PermutationSpec.from_model`` derive it.
 
     Args:
         axes: parameter or buffer name → one term (``rebasin_edu.symmetry.axis_structure``) per
@@ -99,11 +95,9 @@ class PermutationSpec:
         """Return the spec of any model, derived from one trace of it and verified.
 
         >>> import torch
-        >>> layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
-        >>> spec = PermutationSpec.from_model(nn.Sequential(*layers), torch.randn(2, 3, 8, 8))
-        >>> spec
-        PermutationSpec(1 groups, 8 tensors, 10^4.6 symmetries)
-        >>> str(spec.axes["4.weight"][1])  # each channel owns 36 consecutive inputs
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+        >>> spec = PermutationSpec.from_model(model, torch.randn(2, 3, 8, 8))
+        >>> str(spec.axes["3.weight"][1])  # each channel owns 36 consecutive inputs
         '0 × 36'
 
         Args:
@@ -152,8 +146,8 @@ class PermutationSpec:
         inputs) or a list for a concatenation.
 
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
-        >>> axes = {"0.weight": ("hidden", None), "0.bias": ("hidden",), "2.weight": (None, "hidden")}
-        >>> PermutationSpec.from_axes(axes, model).groups["hidden"].size
+        >>> axes = {"0.weight": ("h", None), "0.bias": ("h",), "2.weight": (None, "h")}
+        >>> PermutationSpec.from_axes(axes, model).groups["h"].size
         5
 
         Args:
@@ -208,14 +202,7 @@ class PermutationSpec:
         Ref: Git Re-Basin, section 2.
         """
         state = self.validate(weights)
-        for group, shape in self.shapes.items():
-            if group not in permutation or tuple(permutation[group].shape) != shape:
-                has = tuple(permutation[group].shape) if group in permutation else "none"
-                raise SpecError(
-                    f"group {group!r} needs a table of shape {shape}, the permutation has {has}"
-                )
-        if foreign := permutation.keys() - self.groups.keys():
-            raise SpecError(f"the permutation has groups that the spec does not: {sorted(foreign)}")
+        check_permutation(self.shapes, permutation)
         return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
 
     def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
@@ -235,18 +222,10 @@ class PermutationSpec:
     def describe(self) -> Description:
         """Return a table of the groups and of what stays and why, for text and for notebooks.
 
-        >>> import torch
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
-        >>> print(PermutationSpec.from_model(model, torch.randn(4, 2)).describe())
-        group  units  orders  log10  where it occurs
-        ────────────────────────────────────────────
-        0      5      1       2.1    0.weight axis 0, 0.bias axis 0, 2.weight axis 1
-        <BLANKLINE>
-        1 group in 3 of 4 tensors: 10^2.1 networks that compute the same function
-        <BLANKLINE>
-        stays where it is:
-          units 0-1 of 0.weight axis 1: belong to the model's input
-          units 0-2 of 2: belong to the model's output
+        >>> axes = {"0.weight": ("h", None), "0.bias": ("h",), "2.weight": (None, "h")}
+        >>> print(PermutationSpec.from_axes(axes, model).describe().summary)
+        1 group in 3 of 3 tensors: 10^2.1 networks that compute the same function
         """
         return describe(self.axes, self.groups, self.leaves, self.left_out)
 

@@ -36,7 +36,11 @@ def assemble(walk: Propagation) -> tuple[SpecParts, dict[str, list[tuple]]]:
     """Return the parts of a spec, and for each group where its activations are read: (node, value,
     terms, summed axes).
     """
-    state = {name: tuple(map(normal, labels)) for name, labels in walk.state.items()}
+    state = {
+        name: tuple(map(normal, walk.state.labels[name]))
+        for name in walk.state.parameters
+        if name in walk.state.order
+    }
     free = {
         atom
         for labels in state.values()
@@ -46,7 +50,7 @@ def assemble(walk: Propagation) -> tuple[SpecParts, dict[str, list[tuple]]]:
     }
     nesting = parent_groups((tuple(map(normal, labels)) for labels in walk.tensors), free)
     keep = {parent for parents in nesting.values() for parent in parents}
-    leaf_of = _leaves(state, walk.order)
+    leaf_of = _leaves(state, walk.state.order)
 
     def term(labels: tuple[Label, ...], where: str) -> tuple[Term, ...]:
         return tuple(
@@ -59,7 +63,7 @@ def assemble(walk: Propagation) -> tuple[SpecParts, dict[str, list[tuple]]]:
             leaf_of[atom].name: tuple(leaf_of[parent].name for parent in parents)
             for atom, parents in nesting.items()
         },
-        buffers=walk.buffers & state.keys(),
+        buffers=frozenset(walk.state.buffers & state.keys()),
         left_out=walk.left_out,
     )
     sites: dict[str, list[tuple]] = {leaf_of[atom].name: [] for atom in leaf_of if atom in free}
@@ -154,9 +158,11 @@ def _term(label: Label, leaf_of: Mapping[Atom, Leaf], keep: set[Atom], where: st
                 _term(part, leaf_of, keep, f"{where}[{k}::]") for k, part in enumerate(label.parts)
             )
         )
-    kind = type(label)
+    kind: Any = type(label)
     runs = itertools.groupby(label.parts, key=lambda part: _still(part, leaf_of, keep))
-    parts = [part for still, run in runs for part in ([kind(tuple(run))] if still else run)]
+    parts: list[Label] = [
+        part for still, run in runs for part in ([kind(tuple(run))] if still else run)
+    ]
     return kind(
         tuple(_term(part, leaf_of, keep, f"{where} part {k}") for k, part in enumerate(parts))
     )

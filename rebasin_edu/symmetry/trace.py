@@ -155,9 +155,7 @@ def export(example: Example) -> ExportedProgram:
     """
     try:
         with LOCK, quiet(), torch.no_grad():
-            program = torch.export.export(
-                example.model, example.args, example.kwargs, strict=False
-            )
+            program = torch.export.export(example.model, example.args, example.kwargs, strict=False)
     except Exception as error:
         raise TraceError(explain(example, error)) from error
     values = pytree.tree_leaves([node.meta.get("val") for node in program.graph.nodes])

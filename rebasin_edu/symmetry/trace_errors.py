@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
-from torch import nn
 
 from .example import Example, listed
 
@@ -22,7 +23,7 @@ def quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.disabled = True
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -68,8 +69,12 @@ def explain(example: Example, error: Exception) -> str:
             "permanent first (prune.remove, remove_weight_norm, remove_spectral_norm)"
         )
     why = f"{type(error).__name__}: {(text.strip().splitlines() or [''])[0]}"
-    if any(isinstance(m, nn.Transformer) for m in model.modules()) and "mask" in text.lower():
-        why = "it looks into its target mask; pass tgt_is_causal=True with a causal mask, " + by_hand
+    frames = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if "_detect_is_causal_mask" in frames:
+        why = (
+            "it looks whether its mask is causal; say so with tgt_is_causal=True (is_causal=True "
+            f"for a single layer), {by_hand}"
+        )
     elif "cache" in text.lower():
         why = (
             "it returns a cache of keys and values; switch that off (often with use_cache=False), "

@@ -40,7 +40,7 @@ class Symmetries(Protocol):
     def without(self: Spec, groups: Mapping[str, Reason | None]) -> Spec: ...
 
 
-Verdict = dict[str, tuple[float, bool]]  # group → (change of the outputs, whether one order is right)
+Verdict = dict[str, tuple[float, bool]]  # group → (change, whether one order is right)
 
 
 class Violation(SpecError):
@@ -71,7 +71,8 @@ def verified(spec: Spec, model: nn.Module, inputs: Inputs, outputs: Outputs) -> 
             reasons: dict[str, Reason | None] = {}
             for group, (change, one_order) in error.groups.items():
                 text = f"violate the symmetry: they change the outputs by {change:.1e}"
-                reasons[group] = None if one_order else Reason(tensor=f"units of {group}", text=text)
+                reason = Reason(tensor=f"units of {group}", text=text)
+                reasons[group] = None if one_order else reason
             spec = spec.without(reasons)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from rebasin_edu.errors import SpecError
 from rebasin_edu.symmetry import Permutation, PermutationSpec
-from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Interleaved
+from rebasin_edu.symmetry.axis_structure import Concat, Interleaved, Leaf, Product
 
 AXES = {
     "0.weight": ("a", None),

@@ -19,9 +19,9 @@ from rebasin_edu.errors import RebasinWarning, SpecError, TraceError
 from rebasin_edu.lab.models import MLP, VGG16, ResNet20
 from rebasin_edu.symmetry import PermutationSpec
 from rebasin_edu.symmetry.axis_structure import leaves, pieces
-from rebasin_edu.symmetry.trace import trace as traced
 from rebasin_edu.symmetry.example import tensors
 from rebasin_edu.symmetry.filling import generic
+from rebasin_edu.symmetry.trace import trace as traced
 
 from .. import paper_specs
 from ..symmetry_models import KINDS, Lambda
