@@ -1,23 +1,30 @@
 """What lies between networks: paths, planes, barriers, repair and diagnosis."""
 
-from .curve import Barrier, Curve, linear_path
-from .diagnosis import Diagnosis, closed_form, diagnose
+from .batchnorm import reestimate_batchnorm
+from .causes import CAUSES
+from .curve import Barrier, Curve
+from .diagnosis import Diagnosis, diagnose
 from .evaluate import evaluate
 from .interpolation import lerp, mean, slerp
-from .merge import MergeReport, merge
+from .merge import merge
+from .merging import MergeReport
 from .metrics import Reliability, Score
+from .path import linear_path
 from .plane import Plane, loss_plane
-from .repair import Repair, reestimate_batchnorm, repair
-from .repaired_path import repaired_path
+from .refit import RefitReport, refit
+from .repair import RepairReport, repair_statistics
+from .unit_statistics import closed_form
 
 __all__ = [
+    "CAUSES",
     "Barrier",
     "Curve",
     "Diagnosis",
     "MergeReport",
     "Plane",
+    "RefitReport",
     "Reliability",
-    "Repair",
+    "RepairReport",
     "Score",
     "closed_form",
     "diagnose",
@@ -28,7 +35,7 @@ __all__ = [
     "mean",
     "merge",
     "reestimate_batchnorm",
-    "repair",
-    "repaired_path",
+    "refit",
+    "repair_statistics",
     "slerp",
 ]

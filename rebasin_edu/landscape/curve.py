@@ -1,34 +1,22 @@
-"""Loss, accuracy and calibration along a path from one network to another, and what barrier stands
-there.
-"""
+"""Loss, accuracy and calibration along a path between two networks, and the barrier on it."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from torch import nn
-
-from ..errors import RebasinError
-from ..symmetry import Weights
-from . import results
-from .batches import Data
-from .combinations import scores
-from .interpolation import arc, compatible
+from ..errors import FileFormatError, RebasinError
+from ..storage import load_json, save_json
 from .metrics import Reliability, Score
-from .running import state_for
 
-FORM, VERSION = "rebasin_edu.Curve", 1
-UPGRADES: dict = {}  # old version → what makes the next one of its content
+FORMAT, VERSION = "rebasin_edu.Curve", 2
 
 
 class Barrier(NamedTuple):
-    """How much worse it gets on the way: in units of the loss, and of the accuracy (1 is all);
-    positive is worse.
-    """
+    """How much worse a path gets: in units of the loss, and of the accuracy (1 is all)."""
 
     loss: float
     accuracy: float
@@ -36,18 +24,19 @@ class Barrier(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores along a path; alpha 0 is A, alpha 1 is B.
+    """Scores along a path from A (alpha 0) to B (alpha 1), in the order of the alphas.
 
-    ``curve[alpha]`` is the score at one of the alphas: ``curve[0]`` is A's and ``curve[1]`` is B's.
+    ``curve.at(alpha)`` is the score at one of the alphas, and iterating gives all scores in order.
 
     Attributes:
-        alphas: where on the path; outside [0, 1] it goes on beyond the ends.
+        alphas: where on the path; outside [0, 1] it goes on beyond the endpoints.
         loss, accuracy, ece: at each alpha; see ``Score``.
         samples: how many predictions each number is a mean of.
         label: what B was: ``"naive"``, ``"matched"``, …
         data: name of the data set.
-        path: ``"lerp"`` or ``"slerp"``.
-        meta: anything else worth keeping (recipe, seeds, method).
+        kind: ``"lerp"`` or ``"slerp"``.
+        meta: anything else worth keeping (recipe, seeds, method); ``meta["repair"]`` names the
+            repair that each network between the endpoints went through.
         reliability: the calibration bins at each alpha.
     """
 
@@ -58,41 +47,57 @@ class Curve:
     samples: int = 0
     label: str = ""
     data: str = ""
-    path: str = "lerp"
+    kind: str = "lerp"
     meta: Mapping = field(default_factory=dict)
     reliability: tuple[Reliability, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("loss", "accuracy", "ece"):
-            if len(getattr(self, name)) != len(self.alphas):
+            count = len(getattr(self, name))
+            if count != len(self.alphas):
                 raise RebasinError(
-                    f"there are {len(self.alphas)} alphas and {len(getattr(self, name))} values of {name}"
+                    f"there are {len(self.alphas)} alphas and {count} values of {name}"
                 )
 
-    def __len__(self) -> int:
-        return len(self.alphas)
+    @classmethod
+    def of_scores(cls, alphas: Sequence[float], scores: Sequence[Score], **about: Any) -> Curve:
+        """Return the curve of these scores; ``about`` are its other attributes."""
+        listed = ((s.loss, s.accuracy, s.ece, s.reliability) for s in scores)
+        loss, accuracy, ece, bins = zip(*listed)
+        return cls(tuple(alphas), loss, accuracy, ece, scores[0].samples, reliability=bins, **about)
 
-    def __getitem__(self, alpha: float) -> Score:
-        k = self._index(alpha)
+    def __iter__(self) -> Iterator[Score]:
+        return (self._score(k) for k in range(len(self.alphas)))
+
+    def at(self, alpha: float) -> Score:
+        """Return the score at one of the alphas.
+
+        Raises:
+            RebasinError: the curve was not measured there.
+        """
+        for k, known in enumerate(self.alphas):
+            if abs(known - alpha) < 1e-9:
+                return self._score(k)
+        low, high = min(self.alphas, default=0), max(self.alphas, default=0)
+        raise RebasinError(
+            f"this curve was not measured at alpha = {alpha:g}; it has {len(self.alphas)} alphas "
+            f"from {low:g} to {high:g}"
+        )
+
+    def _score(self, k: int) -> Score:
         bins = self.reliability[k] if self.reliability else Reliability((), (), ())
         return Score(self.loss[k], self.accuracy[k], self.ece[k], self.samples, bins)
 
-    def _index(self, alpha: float) -> int:
-        for k, known in enumerate(self.alphas):
-            if abs(known - alpha) < 1e-9:
-                return k
-        raise RebasinError(f"this curve was not measured at alpha = {alpha:g}; it has {len(self)} alphas from "
-                         f"{min(self.alphas, default=0):g} to {max(self.alphas, default=0):g}")  # fmt: skip
-
     @property
     def barrier(self) -> Barrier:
-        """The paper's: the worst point of [0, 1] against the mean of the two ends; never negative.
+        """The paper's barrier: the worst point of [0, 1] against the mean of the endpoints.
 
-        For the accuracy the same, upside down: mean of the ends minus the lowest point.
+        For the accuracy the same, upside down: mean of the endpoints minus the lowest point. It is
+        never negative.
 
         Ref: Git Re-Basin, definition 2.2.
         """
-        a, b = self[0.0], self[1.0]
+        a, b = self.at(0), self.at(1)
         return Barrier(
             _worst(self.loss[k] - (a.loss + b.loss) / 2 for k in self._inside),
             _worst((a.accuracy + b.accuracy) / 2 - self.accuracy[k] for k in self._inside),
@@ -100,13 +105,12 @@ class Curve:
 
     @property
     def barrier_to_line(self) -> Barrier:
-        """Against the straight line between the ends: the largest height of the curve above it;
-        never negative.
+        """The largest height of the curve above the straight line between its endpoints.
 
-        This is how Entezari et al. (2022), Theus et al. (2025) and others count. Where the ends are
-        equally good it is the paper's number.
+        This is how Entezari et al. (2022), Theus et al. (2025) and others count; never negative.
+        Where the endpoints are equally good it is the paper's number.
         """
-        a, b = self[0.0], self[1.0]
+        a, b = self.at(0), self.at(1)
         return Barrier(
             _worst(
                 self.loss[k] - a.loss - self.alphas[k] * (b.loss - a.loss) for k in self._inside
@@ -119,17 +123,17 @@ class Curve:
 
     @property
     def barrier_at_midpoint(self) -> Barrier:
-        """At alpha = 1/2 alone against the mean of the ends, as REPAIR and ZipIt count; negative
-        when the middle is better.
+        """The height at alpha = 1/2 alone above the mean of the endpoints, as REPAIR and ZipIt
+        count; negative when the middle is better.
         """
-        a, b, middle = self[0.0], self[1.0], self[0.5]
+        a, b, middle = self.at(0), self.at(1), self.at(0.5)
         return Barrier(
             middle.loss - (a.loss + b.loss) / 2, (a.accuracy + b.accuracy) / 2 - middle.accuracy
         )
 
     @property
     def barriers(self) -> dict[str, Barrier]:
-        """The three definitions in use, by name."""
+        """The three definitions in use, by name; the midpoint where it was measured."""
         named = {"paper": self.barrier, "line": self.barrier_to_line}
         return named | {"midpoint": self.barrier_at_midpoint} if 0.5 in self.alphas else named
 
@@ -137,116 +141,49 @@ class Curve:
     def _inside(self) -> list[int]:
         return [k for k, alpha in enumerate(self.alphas) if 0 <= alpha <= 1]
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, file: str | os.PathLike) -> None:
         """Write to a JSON file, whole or not at all."""
-        results.write(path, FORM, VERSION, asdict(self))
+        save_json(file, asdict(self), format=FORMAT, version=VERSION)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Curve:
-        """Read what ``save`` wrote.
+    def load(cls, file: str | os.PathLike) -> Curve:
+        """Return the curve that ``save`` wrote.
 
         Raises:
-            FileFormatError: the file is cut off, holds something else, or is of a version that cannot
-                be read.
+            FileFormatError: the file is cut off, holds something else, or is of a version that
+                cannot be read.
         """
-        return cls.from_dict(results.read(path, FORM, VERSION, UPGRADES), path)
+        content = load_json(file, format=FORMAT, version=VERSION, upgrades={1: _from_version_1})
+        return cls.from_dict(content, name=str(file))
 
     @classmethod
-    def from_dict(cls, content: dict, path: str | os.PathLike = "this") -> Curve:
-        """A curve of the plain lists and numbers that ``dataclasses.asdict`` makes of one."""
+    def from_dict(cls, content: Mapping[str, Any], *, name: str = "this") -> Curve:
+        """Return a curve of the plain lists and numbers that ``dataclasses.asdict`` makes of one.
+
+        Raises:
+            FileFormatError: something is missing.
+        """
         try:
-            listed = {
-                name: tuple(content.pop(name)) for name in ("alphas", "loss", "accuracy", "ece")
-            }
-            bins = tuple(
-                Reliability(**{k: tuple(v) for k, v in each.items()})
-                for each in content.pop("reliability", ())
+            listed = {key: tuple(content[key]) for key in ("alphas", "loss", "accuracy", "ece")}
+            listed["reliability"] = tuple(
+                Reliability(**{key: tuple(values) for key, values in bins.items()})
+                for bins in content.get("reliability", ())
             )
-            return cls(**listed, reliability=bins, **content)
+            return cls(**{**content, **listed})
         except (KeyError, TypeError) as error:
-            raise results.FileFormatError(f"{path} is not a whole curve: {error}") from error
+            raise FileFormatError(f"{name} is not a whole curve: {error}") from error
 
 
-def linear_path(
-    model: nn.Module,
-    a: Weights,
-    b: Weights,
-    data: Data,
-    *,
-    alphas: int | Sequence[float] = 25,
-    path: str = "lerp",
-    label: str = "",
-    data_name: str = "",
-    meta: Mapping | None = None,
-    batch_size: int = 500,
-    batched: bool | None = None,
-    share: bool = True,
-    progress: bool = False,
-) -> Curve:
-    """Score the networks on the straight line from A to B.
-
-    The data are read once for all alphas. A first layer's output is linear in alpha, so two
-    products serve them all; on an accelerator many alphas are computed in one batched call. The
-    numbers are the same either way.
-
-    Args:
-        model: the architecture; given back as it was.
-        a, b: a module or state dict each.
-        data: a pair of tensors ``(inputs, targets)``, or a loader, dataset or list of such batches.
-        alphas: how many, evenly from 0 to 1, or the values themselves (below 0 and above 1 is
-            extrapolation).
-        path: ``"lerp"``, or ``"slerp"`` for the arc.
-        label, data_name, meta: kept with the curve.
-        batched: many alphas in one ``vmap`` call; ``None`` decides by the device.
-        share: let layers that act on the data serve all alphas.
-
-    Raises:
-        WeightsError: A and B do not fit each other or the model, or hold values that are not
-            finite.
-        DataError: no data, no pairs, or (``DataError``) targets that are not classes of the
-            model.
-        RebasinError: an alpha is not a finite number, or the path has an unknown name.
-    """
-    alphas = evenly(alphas)
-    states = compatible(
-        state_for(model, a, of="first network"), state_for(model, b, of="second network")
-    )
-    line = [(1 - alpha, alpha) for alpha in alphas]
-    buffers = frozenset(name for name, _ in model.named_buffers())
-    if path not in ("lerp", "slerp"):
-        raise RebasinError(f"path={path!r} is not known; choose 'lerp' or 'slerp'")
-    found = scores(
-        model,
-        states,
-        line if path == "lerp" else [arc(states, alpha, buffers) for alpha in alphas],
-        data,
-        straight=buffers,
-        straight_coefficients=line,
-        batch_size=batch_size,
-        batched=batched,
-        share=share,
-        progress=progress,
-    )
-    loss, accuracy, ece, samples, bins = zip(
-        *((s.loss, s.accuracy, s.ece, s.samples, s.reliability) for s in found)
-    )
-    return Curve(
-        alphas, loss, accuracy, ece, samples[0], label, data_name, path, dict(meta or {}), bins
-    )
+def _from_version_1(content: dict) -> dict:
+    """``path`` is ``kind`` now, and a repair has the name of the function that does it."""
+    content = {**content, "kind": content.get("path", "lerp"), "meta": dict(content["meta"])}
+    content.pop("path", None)
+    if "mend" in content["meta"]:
+        repair = content["meta"].pop("mend")
+        content["meta"]["repair"] = "rescale" if repair == "repair" else repair
+    return content
 
 
 def _worst(heights: Iterable[float]) -> float:
     heights = list(heights)
     return math.nan if any(math.isnan(height) for height in heights) else max(heights)
-
-
-def evenly(alphas: int | Sequence[float]) -> tuple[float, ...]:
-    """That many alphas evenly from 0 to 1, or the given ones, checked."""
-    if isinstance(alphas, int):
-        if alphas < 2:
-            raise RebasinError(f"alphas={alphas}: a path needs at least its two ends")
-        return tuple(k / (alphas - 1) for k in range(alphas))
-    alphas = tuple(float(alpha) for alpha in alphas)
-    if not alphas or not all(map(math.isfinite, alphas)):
-        raise RebasinError(f"alphas={alphas}: at least one finite number is needed")
-    return alphas

@@ -1,43 +1,30 @@
-"""What went wrong with a merge, layer by layer: one call, one table, one figure
+"""What is wrong with a merge, layer by layer: one call, one table, one figure
 (``rebasin_edu.show``).
 """
 
 from __future__ import annotations
 
-import html
-import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import RebasinWarning
-from ..symmetry import Permutation, PermutationSpec, Weights
-from .batches import Batch, Data, batches
-from .evaluate import evaluate
-from .interpolation import State, compatible, lerp
+from ..batches import Batch, Data, batches, count
+from ..errors import RebasinError, RebasinWarning
+from ..matching import Matching
+from ..symmetry import Permutation, PermutationSpec
+from ..weights import State, Weights, architecture, device_and_dtype, eval_copy, run, untied
+from .batchnorm import reestimate_batchnorm
+from .causes import Evidence, cause_of
+from .evaluate import evaluate, fitting_states
+from .interpolation import lerp
 from .metrics import Score
-from .repair import reestimate_batchnorm
-from .running import call, evaluating, home, state_for, untied
-from .unit_statistics import BATCHNORM, Point, Statistics, find_points, measure
-
-
-def closed_form(std_a: Tensor, std_b: Tensor, correlation: Tensor, alpha: float) -> Tensor:
-    """The deviation of ``(1-α) X + α Y``: ``sqrt((1-α)²σ₀² + α²σ₁² + 2α(1-α)σ₀σ₁ρ)``; all tensors
-    of one shape.
-
-    Exact for a layer whose inputs are the same in both networks; further up the collapse of the
-    layers below adds to it.
-
-    Ref: Jordan et al., REPAIR (ICLR 2023), section 2.3.
-    """
-    beta = 1 - alpha
-    return (
-        (beta**2 * std_a**2 + alpha**2 * std_b**2 + 2 * alpha * beta * std_a * std_b * correlation)
-        .clamp_min(0)
-        .sqrt()
-    )
+from .report import list_html, score_rows, table_html, table_text
+from .scalable_layers import ScalableLayer, scalable_layers
+from .similarity import best_correlations, prediction_gap
+from .unit_statistics import Statistics, closed_form, keeps_statistics, measure
 
 
 @dataclass(frozen=True)
@@ -46,10 +33,10 @@ class LayerDiagnosis:
 
     Attributes:
         name: of the layer; ``group`` is the spec's, where one was given.
-        std_a, std_b, std_merged, std_predicted: deviation of each unit ``(units,)``; predicted by
-            the closed form.
+        std_a, std_b, std_merged, std_predicted: standard deviation of each unit ``(units,)``;
+            predicted by the closed form.
         correlation: of each unit of A with the unit of B that it was matched to ``(units,)``; nan
-            where one never moves.
+            where one is constant.
     """
 
     name: str
@@ -63,12 +50,13 @@ class LayerDiagnosis:
 
     @property
     def mean_correlation(self) -> float:
+        """The mean over the units that are not constant."""
         return float(self.correlation.nanmean())
 
     @property
     def measured(self) -> float:
-        """Deviation of the merged units over the interpolated one of the parents (root of summed
-        variances); 1 is healthy.
+        """The standard deviation of the merged units over the interpolated one of the parents
+        (root of summed variances); 1 is healthy.
         """
         return self._against_parents(self.std_merged)
 
@@ -84,19 +72,21 @@ class LayerDiagnosis:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything ``diagnose`` found out.
+    """What ``diagnose`` measured, and what it comes to.
 
     Attributes:
+        cause: what is wrong, one of ``rebasin_edu.landscape.CAUSES``; ``"healthy"`` is nothing.
         layers: in the order of the forward pass; the last one is usually the output.
         scores: of ``"A"``, ``"B"``, ``"merged"``, and ``"re-estimated"`` where there is BatchNorm,
             on the same examples.
         equivalence: largest relative difference of π(B)'s outputs from B's; ``None`` when no
             permutation was given.
-        groups: the spec's groups (or layers) by mean correlation of their matched units, worst
+        groups: the spec's groups (or layers) → mean correlation of their matched units, worst
             first.
-        batchnorm: for each BatchNorm layer of the merge, how far its stored statistics are from
-            measured ones: root of (measured variance / stored variance), median over channels; 1 is
-            right.
+        best: the same groups → mean correlation under the permutation that is best for it.
+        batchnorm: BatchNorm layer of the merge → measured over stored standard deviation, median
+            over channels; 1 is right.
+        verdict: what it comes to, in sentences; the first names the cause and a remedy.
     """
 
     alpha: float
@@ -106,171 +96,136 @@ class Diagnosis:
     equivalence: float | None
     groups: dict[str, float]
     batchnorm: dict[str, float]
-
-    @property
-    def verdict(self) -> list[str]:
-        """What it comes to, in sentences."""
-        said = []
-        if self.equivalence is not None:
-            same = (
-                "computes the same function as B"
-                if self.equivalence < 1e-3
-                else "is NOT the same function: the spec is wrong"
-            )
-            said.append(
-                f"The permuted B {same} (outputs differ by {self.equivalence:.1e}, relative)."
-            )
-        worst, correlation = next(iter(self.groups.items()))
-        said.append(
-            f"Matched worst: {worst!r}, mean correlation {correlation:.2f} of matched units."
-        )
-        low = min(self.layers, key=lambda layer: layer.measured)
-        said.append(
-            f"Variance: lowest at {low.name!r}, where merged units have {low.measured:.2f} of their parents' deviation."
-        )
-        merged, mended = self.scores["merged"], self.scores.get("re-estimated")
-        if mended is None:
-            said.append("It is not BatchNorm: there is none. Where variance is lost, try repair().")
-        else:
-            name, ratio = max(
-                self.batchnorm.items(), key=lambda item: abs(math.log(max(item[1], 1e-12)))
-            )
-            said.append(
-                f"BatchNorm: measured deviation is {ratio:.2f} of the stored one at {name!r}; re-estimating takes the loss "
-                f"from {merged.loss:.3f} to {mended.loss:.3f}, accuracy {merged.accuracy:.2%} → {mended.accuracy:.2%}."
-            )
-        return said
+    best: dict[str, float] = field(default_factory=dict)
+    cause: str = "healthy"
+    verdict: tuple[str, ...] = ()
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table, heading first."""
+        """The table of layers, heading first."""
         head = ("layer", "group", "units", "correlation", "merged / parents", "closed form")
-        return [head] + [
-            (
-                x.name,
-                x.group,
-                str(len(x.std_a)),
-                f"{x.mean_correlation:.3f}",
-                f"{x.measured:.3f}",
-                f"{x.predicted:.3f}",
-            )
-            for x in self.layers
+        numbers = ((x.mean_correlation, x.measured, x.predicted) for x in self.layers)
+        rows = [
+            (x.name, x.group, str(len(x.std_a)), *(f"{value:.3f}" for value in row))
+            for x, row in zip(self.layers, numbers)
         ]
+        return [head, *rows]
 
     def __str__(self) -> str:
-        rows = self.rows()
-        width = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                c.ljust(w) if k < 2 else c.rjust(w) for k, (c, w) in enumerate(zip(row, width))
-            )
-            for row in rows
-        ]
-        scores = [
-            f"{n:13s} loss {s.loss:.4f}  accuracy {s.accuracy:.2%}  ece {s.ece:.4f}"
-            for n, s in self.scores.items()
-        ]
-        return "\n".join([*lines, "", *scores, "", *self.verdict])
+        tables = table_text(self.rows(), left=2), table_text(score_rows(self.scores))
+        return "\n".join([*self.verdict[:1], "", tables[0], "", tables[1], "", *self.verdict[1:]])
 
     def _repr_html_(self) -> str:
-        head, *rows = self.rows()
-        cells = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows
-        )
-        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.verdict)
-        return f"<table><tr>{''.join(f'<th>{c}</th>' for c in head)}</tr>{cells}</table><ul>{said}</ul>"
+        tables = table_html(self.rows()) + table_html(score_rows(self.scores))
+        return list_html(self.verdict) + tables
 
 
 @torch.no_grad()
 def diagnose(
-    model: nn.Module,
     a: Weights,
     b: Weights,
     data: Data,
     *,
+    model: nn.Module | None = None,
     spec: PermutationSpec | None = None,
-    permutation: Permutation | None = None,
+    permutation: Permutation | Matching | None = None,
     alpha: float = 0.5,
-    samples: int = 2000,
-    batch_size: int = 250,
+    num_samples: int = 2000,
+    batch_size: int = 500,
 ) -> Diagnosis:
-    """Look into the average of two networks: what is matched how well, what variance is lost where,
-    and what would help.
+    """Return what is wrong with the average of two networks: a cause, a remedy, and the evidence.
 
     Args:
-        model: the architecture; given back as it was.
-        a, b: the two networks. With ``spec`` and ``permutation`` (or a whole ``Matching``), B as it
-            was trained, and it is checked that the permuted one is the same function; without, B as
-            it is to be averaged.
-        data: a pair of tensors, a loader, …
-        samples: how many examples are looked at.
+        a, b: the two networks, a module or state dict each. With ``spec`` and ``permutation`` (or a
+            whole ``Matching``), B as it was trained, and it is verified that the permuted one is
+            the same function; without them, B as it is to be averaged.
+        data: examples with targets, in any form.
+        model: the architecture, where neither ``a`` nor ``b`` is a module; given back as it was.
+        spec, permutation: both or neither.
+        alpha: which mix of the two.
+        num_samples: how many examples are looked at.
+        batch_size: how many examples at a time.
 
     Raises:
-        DataError: no data. WeightsError, SpecError: the networks do not fit each other,
-            the model or the spec.
+        RebasinError: a permutation without its spec.
+        DataError: no data.
+        WeightsError, SpecError: the networks do not fit each other, the model or the spec.
     """
-    a, original = compatible(
-        state_for(model, a, of="first network"), state_for(model, b, of="second network")
-    )
-    permutation = getattr(permutation, "permutation", permutation)
-    b = original if permutation is None or spec is None else spec.apply(original, permutation)
+    if permutation is not None and spec is None:
+        raise RebasinError(
+            "a permutation without its spec says nothing: give spec= too, or apply it to b first"
+        )
+    model = eval_copy(architecture(model, a, b))
+    a, original = fitting_states(model, a, b)
+    permutation = permutation.permutation if isinstance(permutation, Matching) else permutation
+    applied = spec is not None and permutation is not None
+    b = spec.apply(original, permutation) if spec and permutation is not None else original
     merged = lerp(a, b, alpha)
-    device, dtype = home(a)
-    held = list(batches(data, batch_size, device=device, dtype=dtype, samples=samples))
-    points = [point for point in find_points(model, merged, held[0][0]) if point.kind == "linear"]
-    statistics = measure(model, [a, b, merged], points, held)
+    device, dtype = device_and_dtype(a)
+    stream = batches(data, batch_size, device=device, dtype=dtype, num_samples=num_samples)
+    examples = list(stream)
+    found = scalable_layers(model, merged, examples[0].inputs)
+    points = [layer for layer in found if layer.kind == "linear"]
+    statistics = measure(model, [a, b, merged], points, examples)
     layers = tuple(_layer(point, statistics[point.name], spec, alpha) for point in points)
     named = {"A": a, "B": b, "merged": merged}
     batchnorm = {}
-    if any(isinstance(m, BATCHNORM) and m.running_mean is not None for m in model.modules()):
-        named["re-estimated"] = _quietly(model, merged, held, samples)
+    if keeps_statistics(model):
+        named["re-estimated"] = _reestimated(model, merged, examples)
         for name in (name for name in merged if name.endswith("running_var")):
             ratio = (named["re-estimated"][name] / merged[name].clamp_min(1e-12)).sqrt()
             batchnorm[name.removesuffix(".running_var")] = float(ratio.median())
-    correlations: dict[str, list[float]] = {}
-    for layer in layers[:-1] or layers:
-        correlations.setdefault(layer.group, []).append(layer.mean_correlation)
-    groups = {name: sum(values) / len(values) for name, values in correlations.items()}
+    members: dict[str, list[int]] = {}
+    hidden = layers[:-1] or layers
+    for k, layer in enumerate(hidden):
+        members.setdefault(layer.group, []).append(k)
+    groups = {g: sum(hidden[k].mean_correlation for k in m) / len(m) for g, m in members.items()}
+    best = best_correlations(
+        model, a, b, {g: [points[k] for k in m] for g, m in members.items()}, examples
+    )
+    difference = _difference(model, original, b, examples[0]) if applied else None
+    scores = {n: evaluate(state, examples, model=model) for n, state in named.items()}
+    worst = dict(sorted(groups.items(), key=lambda item: item[1]))
+    evidence = Evidence(
+        scores=scores,
+        equivalence=difference,
+        correlations=groups,
+        best=best,
+        std_ratios={layer.name: layer.measured for layer in layers},
+        batchnorm=batchnorm,
+        moved=_moved(permutation) if applied else None,
+        prediction_gap=prediction_gap(model, a, b, examples),
+    )
+    cause, verdict = cause_of(evidence)
+    total = sum(count(batch.inputs) for batch in examples)
     return Diagnosis(
-        alpha,
-        sum(len(targets) for _, targets in held),
-        layers,
-        {name: evaluate(model, state, held) for name, state in named.items()},
-        None if b is original else _difference(model, original, b, held[0]),
-        dict(sorted(groups.items(), key=lambda item: item[1])),
-        batchnorm,
+        alpha, total, layers, scores, difference, worst, batchnorm, best, cause, verdict
     )
 
 
 def _layer(
-    point: Point, found: Statistics, spec: PermutationSpec | None, alpha: float
+    point: ScalableLayer, seen: Statistics, spec: PermutationSpec | None, alpha: float
 ) -> LayerDiagnosis:
-    std_a, std_b, std_merged = found.std
+    std_a, std_b, std_merged = seen.std
     place = (f"{point.name}.weight", 0)
-    groups = (
-        []
-        if spec is None
-        else [name for name, group in spec.groups.items() if place in group.occurrences]
-    )
-    predicted = closed_form(std_a, std_b, found.correlation.nan_to_num(0.0), alpha)
-    return LayerDiagnosis(
-        point.name,
-        groups[0] if groups else point.name,
-        std_a,
-        std_b,
-        std_merged,
-        predicted,
-        found.correlation,
-        alpha,
-    )
+    groups = {} if spec is None else spec.groups
+    group = next((name for name, g in groups.items() if place in g.occurrences), point.name)
+    predicted = closed_form(std_a, std_b, seen.correlation.nan_to_num(0.0), alpha)
+    stds = std_a, std_b, std_merged, predicted
+    return LayerDiagnosis(point.name, group, *stds, seen.correlation, alpha)
 
 
-def _quietly(model: nn.Module, merged: State, held: list[Batch], samples: int) -> State:
+def _reestimated(model: nn.Module, merged: State, examples: Sequence[Batch]) -> State:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RebasinWarning)
-        return reestimate_batchnorm(model, merged, held, samples=samples)
+        return reestimate_batchnorm(merged, examples, model=model, num_samples=None)
 
 
 def _difference(model: nn.Module, first: State, second: State, batch: Batch) -> float:
-    with evaluating(model):
-        x, y = (call(model, untied(model, state), batch[0]) for state in (first, second))
+    x, y = (run(model, untied(model, state), batch.inputs) for state in (first, second))
     return float((x - y).abs().max() / x.abs().max().clamp_min(1e-30))
+
+
+def _moved(permutation: Permutation | None) -> int:
+    """The number of units that a permutation puts somewhere else."""
+    tables = [] if permutation is None else permutation.values()
+    return sum(int((table != torch.arange(table.shape[-1])).sum()) for table in tables)

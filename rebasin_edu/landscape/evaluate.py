@@ -1,42 +1,233 @@
-"""Loss, accuracy and calibration of one network on one data set."""
+"""Loss, accuracy and calibration: of one network, or of many weighted sums of a few networks on
+one pass over the data (the engine under every path and plane).
+"""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from ..symmetry import Weights
-from .batches import Data
-from .combinations import scores
-from .metrics import Score
-from .running import state_for
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from ..batches import Batch, Data, Inputs, batches, call_arguments, count, nbytes
+from ..weights import (
+    State,
+    Weights,
+    architecture,
+    compatible,
+    device_and_dtype,
+    eval_copy,
+    output_of,
+    run,
+    state_for,
+    untied,
+)
+from .interpolation import combine
+from .metrics import MetricSums, Score, check_targets
+
+TOGETHER = 2**18  # logits that are counted together: fewer, larger sums
+BUDGET = 256 * 2**20  # bytes of loaded batches that are kept in memory for all combinations
+MOST_STACKED = 64  # networks in one vmap call; more brought no speed
 
 
 def evaluate(
-    model: nn.Module,
-    weights: Weights | None,
+    network: Weights,
     data: Data,
     *,
+    model: nn.Module | None = None,
     batch_size: int = 500,
     progress: bool = False,
 ) -> Score:
-    """Score a network on a data set, in eval mode (no dropout, stored statistics), on the device of
-    its weights.
+    """Return the loss, accuracy and calibration of a network on a data set.
+
+    The network is in eval mode (no dropout, stored statistics), on the device of its weights.
 
     Args:
-        model: the architecture; it is given back as it was, weights and modes.
-        weights: a module or state dict of it; ``None`` for the model's own.
-        data: a pair of tensors ``(inputs, targets)``, or a loader, dataset or list of such batches.
-            Targets are classes.
+        network: a module, or a state dict (then ``model`` is needed).
+        data: a pair ``(inputs, targets)``, or a loader, dataset or list of such batches. Targets
+            are classes; targets of floating type and of the outputs' shape are regressed on (loss
+            is the mean squared error, accuracy and calibration are nan).
+        model: the architecture; given back as it was.
         batch_size: how many examples at a time.
+        progress: show a bar.
 
     Returns:
         The mean softmax cross-entropy, the accuracy (0 to 1) and the expected calibration error.
 
     Raises:
-        WeightsError: the weights do not fit the model.
-        DataError: there are no data, or they are no pairs; ``DataError`` when the targets are
-            not classes of the model.
+        WeightsError: the weights do not fit the model, or there is none.
+        DataError: there are no data, they are no pairs, or the targets are not classes of the
+            model.
     """
-    return scores(
-        model, [state_for(model, weights)], [[1.0]], data, batch_size=batch_size, progress=progress
-    )[0]
+    model = architecture(model, network)
+    states = [state_for(model, network, name="the network")]
+    return scores(model, states, [[1.0]], data, batch_size=batch_size, progress=progress)[0]
+
+
+def fitting_states(model: nn.Module, *networks: Weights, names: Sequence[str] = ()) -> list[State]:
+    """Return the state dicts of several networks, if all are finite and fit each other and the
+    model.
+    """
+    called = names or ("the first network", "the second network", "the third network")
+    states = [state_for(model, each, name=name) for each, name in zip(networks, called)]
+    return compatible(*states, names=called)
+
+
+def scores(
+    model: nn.Module,
+    states: Sequence[State],
+    coefficients: Sequence[Sequence[float]],
+    data: Data,
+    *,
+    straight: Collection[str] = frozenset(),
+    straight_coefficients: Sequence[Sequence[float]] | None = None,
+    batch_size: int = 500,
+    batched: bool | None = None,
+    progress: bool = False,
+) -> list[Score]:
+    """Return the score of ``sum_i coefficients[k][i] · states[i]`` for every ``k``.
+
+    Args:
+        states: compatible state dicts that fit the model.
+        coefficients: ``(combinations, states)``.
+        straight, straight_coefficients: names that are summed with coefficients of their own
+            (statistics along an arc).
+        batched: many combinations in one ``vmap`` call; ``None`` does so on an accelerator, where
+            the launching of small products is what costs. A model that ``vmap`` cannot follow ends
+            in the loop, as does too little memory.
+        progress: show a bar.
+    """
+    model = eval_copy(model)
+    device, dtype = device_and_dtype(states[0])
+    straight_coefficients = coefficients if straight_coefficients is None else straight_coefficients
+    needed = [untied(model, state) for state in states]
+    sums = MetricSums(len(coefficients), device)
+    batched = device.type != "cpu" if batched is None else batched
+    mixes = _Mixes(needed, coefficients, frozenset(straight), straight_coefficients)
+    with torch.no_grad(), progress_bar(_evaluations(data, coefficients), progress) as advance:
+        for chunk in _chunks(batches(data, batch_size, device=device, dtype=dtype)):
+            done = 0
+            if batched and len(coefficients) > 1:
+                done = _score_stacked(model, mixes, chunk, sums, advance)
+                batched = done > 0
+            for k in range(done, len(coefficients)):
+                _score_one(model, mixes(k), chunk, sums, k, advance)
+    return sums.scores()
+
+
+class _Mixes:
+    """The weighted sums of some networks, each made when it is asked for."""
+
+    def __init__(self, states: Any, coefficients: Any, straight: Any, straight_coefficients: Any):
+        self.states, self.coefficients = states, coefficients
+        self.straight, self.straight_coefficients = straight, straight_coefficients
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def __call__(self, k: int) -> State:
+        own = self.straight_coefficients[k]
+        return combine(
+            self.states, self.coefficients[k], straight=self.straight, straight_coefficients=own
+        )
+
+
+def _score_one(
+    model: nn.Module, state: State, chunk: Sequence[Batch], sums: MetricSums, k: int, advance: Any
+) -> None:
+    """Count combination ``k`` on a list of batches."""
+    waiting: list[tuple[Tensor, Tensor]] = []
+    for index, (inputs, targets) in enumerate(chunk):
+        logits = run(model, state, inputs)
+        assert targets is not None
+        if k == 0:
+            check_targets(logits, targets)
+        classes = logits.shape[-1]
+        flat = targets.reshape(-1, *([classes] if targets.is_floating_point() else []))
+        waiting.append((logits.reshape(-1, classes), flat))
+        advance(len(targets))
+        if len(waiting) * logits.numel() > TOGETHER or index + 1 == len(chunk):
+            together = torch.cat([each for each, _ in waiting])
+            sums.add(together[None], torch.cat([each for _, each in waiting]), k)
+            waiting = []
+
+
+def _score_stacked(
+    model: nn.Module, mixes: _Mixes, chunk: Sequence[Batch], sums: MetricSums, advance: Any
+) -> int:
+    """Count combinations in ``vmap`` calls, and return how many were counted before it had to
+    stop.
+    """
+    for inputs, targets in chunk:  # in Python, where the targets can be looked at
+        assert targets is not None
+        check_targets(run(model, mixes.states[0], inputs), targets)
+
+    def outputs(weights: State, inputs: Inputs) -> Tensor:
+        positional, named = call_arguments(inputs)
+        return output_of(functional_call(model, weights, positional, named))
+
+    done, size = 0, _stackable(mixes.states[0])
+    while done < len(mixes) and size > 1:
+        ks = range(done, min(done + size, len(mixes)))
+        try:
+            states = [mixes(k) for k in ks]
+            axes = {name: 0 if x.is_floating_point() else None for name, x in states[0].items()}
+            stack = {
+                name: states[0][name] if axis is None else torch.stack([s[name] for s in states])
+                for name, axis in axes.items()
+            }
+            logits = [vmap(outputs, (axes, None))(stack, inputs) for inputs, _ in chunk]
+        except torch.OutOfMemoryError:
+            size //= 2
+            continue
+        except (RuntimeError, ValueError, NotImplementedError, TypeError):
+            if done:
+                raise
+            return 0
+        for found, (_, targets) in zip(logits, chunk):
+            assert targets is not None
+            sums.add(found, targets, ks[0])
+            advance(len(targets) * len(ks))
+        done = ks[-1] + 1
+    return done
+
+
+def _stackable(state: State) -> int:
+    """How many networks fit into half of the free memory, twice (the parts and their stack)."""
+    device = device_and_dtype(state)[0]
+    room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 4 * BUDGET
+    size = sum(x.numel() * x.element_size() for x in state.values())
+    return min(MOST_STACKED, max(1, room // max(1, 2 * size)))
+
+
+def _chunks(stream: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Lists of batches of about ``BUDGET`` bytes."""
+    kept: list[Batch] = []
+    for batch in stream:
+        kept.append(batch)
+        if sum(nbytes(inputs) for inputs, _ in kept) >= BUDGET:
+            yield kept
+            kept = []
+    if kept:
+        yield kept
+
+
+def _evaluations(data: Data, coefficients: Sequence) -> int | None:
+    """The number of forward passes of one example, where the data tell."""
+    sized = isinstance(data, tuple) and isinstance(data[0], Tensor)
+    return len(coefficients) * count(data[0]) if sized else None
+
+
+@contextmanager
+def progress_bar(total: int | None, shown: bool, unit: str = "ex") -> Iterator[Any]:
+    """Yield what advances a progress bar by a number of steps, or does nothing."""
+    if not shown:
+        yield lambda steps: None
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, unit=unit, unit_scale=unit == "ex", leave=False) as bar:
+        yield bar.update

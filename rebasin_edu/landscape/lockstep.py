@@ -20,11 +20,10 @@ from ..weights import State, eval_copy
 
 
 class Stop(NamedTuple):
-    """A forward pass has computed this layer and waits: its input and its output."""
+    """A forward pass waits at a layer: before it, with its input, or after it, with its output."""
 
     layer: str
-    x: Tensor
-    y: Tensor
+    value: Tensor
 
 
 class _Abandoned(BaseException):
@@ -36,11 +35,10 @@ class SteppedNetwork:
 
     Args:
         model: the architecture, not touched.
-        state: weights that fit it. A change of its tensors, made in place while the passes wait,
-            counts for the layer at which they wait.
+        state: weights that fit it. They may be changed in place while all passes wait.
         layers: names of the modules at which to stop.
         inputs: the inputs of each pass, already on the device of the weights.
-        recompute: compute a layer again when its pass goes on, with the weights it has by then.
+        before: stop before each of these layers, not after it.
     """
 
     def __init__(
@@ -50,13 +48,16 @@ class SteppedNetwork:
         layers: Iterable[str],
         inputs: Iterable[Inputs],
         *,
-        recompute: bool = False,
+        before: bool = False,
     ):
-        self.model, self.recompute = eval_copy(model), recompute
+        self.model = eval_copy(model)
         self.model.load_state_dict(state, strict=False, assign=True)
         self.modules: Mapping[str, nn.Module] = dict(self.model.named_modules())
         for name in layers:
-            self.modules[name].register_forward_hook(self._hook(name))
+            if before:
+                self.modules[name].register_forward_pre_hook(_before(name))
+            else:
+                self.modules[name].register_forward_hook(_after(name))
         self.passes = [_Pass(self.model, each) for each in inputs]
 
     def __enter__(self) -> SteppedNetwork:
@@ -66,8 +67,8 @@ class SteppedNetwork:
         for each in self.passes:
             each.abandon()
 
-    def advance(self, index: int, layer: str) -> Stop:
-        """Let one pass go on to its next stop, which must be ``layer``.
+    def advance(self, index: int, layer: str) -> Tensor:
+        """Let one pass go on to its next stop, which must be ``layer``; return its input or output.
 
         Raises:
             RebasinError: the pass comes to another layer: the network's way depends on its data.
@@ -79,26 +80,32 @@ class SteppedNetwork:
                 f"a forward pass should go on to {layer!r} and {came}: the order of this model's "
                 "layers depends on its inputs or weights, so it cannot be refitted"
             )
-        return stop
+        return stop.value
 
-    def finish(self) -> None:
-        """Let every pass run to its end."""
-        for each in self.passes:
-            each.advance()
 
-    def _hook(self, name: str) -> Any:
-        def hook(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
-            running = threading.current_thread()
-            if not isinstance(running, _Pass):
-                return None
-            running.wait_at(Stop(name, args[0], output))
-            return module.forward(*args) if self.recompute else None
+def _before(name: str) -> Any:
+    def hook(module: nn.Module, args: tuple) -> None:
+        _wait_at(name, args[0])
 
-        return hook
+    return hook
+
+
+def _after(name: str) -> Any:
+    def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
+        _wait_at(name, output)
+
+    return hook
+
+
+def _wait_at(name: str, value: Tensor) -> None:
+    running = threading.current_thread()
+    assert isinstance(running, _Pass), "a stepped network runs on its own threads only"
+    running.stops.put(Stop(name, value))
+    running.wait()
 
 
 class _Pass(threading.Thread):
-    """One forward pass. ``advance`` is called from outside, ``wait_at`` from within."""
+    """One forward pass. ``advance`` is called from outside, ``wait`` from within."""
 
     def __init__(self, model: nn.Module, inputs: Inputs):
         super().__init__(daemon=True)
@@ -109,7 +116,7 @@ class _Pass(threading.Thread):
     def run(self) -> None:
         positional, named = call_arguments(self.inputs)
         try:
-            self._wait()
+            self.wait()
             with torch.no_grad():  # a setting of each thread
                 self.model(*positional, **named)
             self.stops.put(None)
@@ -118,12 +125,7 @@ class _Pass(threading.Thread):
         except BaseException as error:  # it belongs to the thread that waits for the next stop
             self.stops.put(error)
 
-    def wait_at(self, stop: Stop) -> None:
-        self.stops.put(stop)
-        del stop  # while it waits, only the forward pass itself keeps the tensors
-        self._wait()
-
-    def _wait(self) -> None:
+    def wait(self) -> None:
         if not self.going.get():
             raise _Abandoned
 

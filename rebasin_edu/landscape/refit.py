@@ -159,7 +159,7 @@ def refit(
     fitted, fits = [name for name, is_norm in layers.items() if not is_norm], []
     with ExitStack() as stack:
         parents = [stack.enter_context(SteppedNetwork(model, x, fitted, inputs)) for x in (a, b)]
-        network = SteppedNetwork(model, state, layers, inputs, recompute=True)
+        network = SteppedNetwork(model, state, layers, inputs, before=True)
         stack.enter_context(network)
         for name, is_norm in layers.items():
             if is_norm:
@@ -183,11 +183,10 @@ def _fit(
     matrix = matrix_of(module).double()  # (columns, units)
     regression = RidgeRegression(matrix)
     for index in range(len(network.passes)):
-        _, x, y = network.advance(index, name)
-        both = [parent.advance(index, name).y for parent in parents]
-        for design, outputs, target, other in equations(module, x, y, *both):
+        x = network.advance(index, name)
+        both = [parent.advance(index, name) for parent in parents]
+        for design, outputs, target, other in equations(module, x, module.forward(x), *both):
             regression.add(design, outputs, torch.lerp(target, other, alpha))
-        del x, y, both  # before the next batch
     change, before, after = regression.solve(ridge, name)
     columns = (matrix + change).T  # (units, columns)
     weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
@@ -201,7 +200,7 @@ def _take_statistics(name: str, network: SteppedNetwork, state: State) -> None:
     """Advance the merged network to a BatchNorm, and write its new statistics into ``state``."""
     rows, total, square = 0, torch.tensor(0.0), torch.tensor(0.0)
     for index in range(len(network.passes)):
-        x = network.advance(index, name).x.double()
+        x = network.advance(index, name).double()
         dims = [dim for dim in range(x.ndim) if dim != 1]
         rows += x.numel() // x.shape[1]
         total, square = x.sum(dims) + total, x.square().sum(dims) + square

@@ -1,23 +1,32 @@
-"""Mend the statistics of a merged network: BatchNorm re-estimation, and REPAIR for any
-normalisation or none.
-"""
+"""REPAIR: every unit of a merged network gets the mean and standard deviation of its parents'."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import DataError, RebasinWarning
-from ..symmetry import Weights
-from .batches import Batch, Data, batches
-from .interpolation import State, compatible, lerp
-from .running import call, evaluating, home, replaced, state_for, untied
-from .unit_statistics import BATCHNORM, Moments, Point, Statistics, find_points, measure
+from ..batches import Batch, Data, batches, count
+from ..errors import RebasinWarning
+from ..weights import (
+    State,
+    Weights,
+    architecture,
+    compatible,
+    device_and_dtype,
+    eval_copy,
+    replaced,
+    run,
+    state_for,
+    untied,
+)
+from .interpolation import lerp
+from .report import table_text
+from .scalable_layers import ScalableLayer, scalable_layers
+from .unit_statistics import BATCHNORM, Statistics, UnitMoments, at_least_single, measure
 
 
 @dataclass(frozen=True)
@@ -25,157 +34,66 @@ class LayerRepair:
     """One layer before and after, each ``(units,)`` in double precision on the CPU.
 
     Attributes:
-        point: the layer.
+        layer: which.
         goal_mean, goal_std: what the parents have, interpolated.
         before, after: of the merged network, as measured on the same examples.
-        parents: of A and B, means and deviations ``(2, units)``, and the correlation of their
-            units.
+        parents: of A and B, means and standard deviations ``(2, units)``, and the correlation of
+            their units.
     """
 
-    point: Point
+    layer: ScalableLayer
     goal_mean: Tensor
     goal_std: Tensor
     before: Statistics
     after: Statistics
     parents: Statistics
 
-    def collapse(self, when: str = "before") -> float:
-        """Deviation of the merged units over their goal, root of the ratio of the summed variances;
-        1 is none.
+    def std_ratio(self, when: str = "before") -> float:
+        """The standard deviation of the merged units over their goal (root of the ratio of summed
+        variances): 1 is healthy, below it variance has collapsed.
         """
-        return float(
-            (getattr(self, when).std[0].square().sum() / self.goal_std.square().sum()).sqrt()
-        )
+        merged = getattr(self, when).std[0]
+        return float((merged.square().sum() / self.goal_std.square().sum()).sqrt())
 
 
 @dataclass(frozen=True)
-class Repair:
+class RepairReport:
     """A repaired network, and what was measured.
 
     Attributes:
         weights: an ordinary state dict of the same architecture.
         layers: the layers that were repaired, in the order of the forward pass.
-        samples: how many examples were used.
+        num_samples: how many examples were used.
         notes: what could not be folded, and why.
     """
 
-    weights: State
+    weights: State = field(repr=False)
     layers: tuple[LayerRepair, ...]
-    samples: int
+    num_samples: int
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        rows = [f"{'layer':24s}{'units':>7s}  deviation / goal, before → after"]
-        rows += [
-            f"{layer.point.name:24s}{len(layer.goal_std):7d}  {layer.collapse():.3f} → {layer.collapse('after'):.3f}"
-            for layer in self.layers
-        ]
-        return "\n".join([*rows, *self.notes])
+        rows: list[tuple[str, ...]] = [("layer", "units", "std / goal before", "after")]
+        for each in self.layers:
+            ratios = (f"{each.std_ratio(when):.3f}" for when in ("before", "after"))
+            rows.append((each.layer.name, str(len(each.goal_std)), *ratios))
+        return "\n".join([table_text(rows), *self.notes])
 
 
 @torch.no_grad()
-def reestimate_batchnorm(
-    model: nn.Module,
-    weights: Weights | None,
-    data: Data,
-    *,
-    samples: int | None = 10_000,
-    batch_size: int = 500,
-) -> State:
-    """Measure the running statistics of every BatchNorm anew: what an average of two networks needs
-    first.
-
-    Statistics are cumulative: each example counts the same, and the variance between batches is
-    part of the variance. Every other layer is in eval mode (no dropout).
-
-    Args:
-        model: the architecture; given back as it was.
-        weights: a module or state dict of it; not changed. ``None`` for the model's own.
-        data: a pair of tensors, a loader, … (targets are not used): training data, without
-            augmentation.
-        samples: how many examples; ``None`` for all.
-
-    Returns:
-        A new state dict. Without BatchNorm (or with one that keeps no statistics) a copy, with a
-        ``RebasinWarning`` warning.
-
-    Raises:
-        DataError: no data, or a single value per channel, which has no variance.
-
-    Ref: Git Re-Basin, appendix A.4; REPAIR, section 3.
-    """
-    state = {name: x.clone() for name, x in state_for(model, weights).items()}
-    norms = {
-        name: m
-        for name, m in model.named_modules()
-        if isinstance(m, BATCHNORM) and m.running_mean is not None
-    }
-    if not norms:
-        warnings.warn(
-            "this model has no BatchNorm layer with running statistics: nothing was re-estimated",
-            RebasinWarning,
-            stacklevel=3,
-        )
-        return state
-    moments = {name: Moments() for name in norms}
-    device, dtype = home(state)
-    steps = 0
-
-    def forward_of(name: str, module: nn.Module):
-        def forward(x: Tensor) -> Tensor:
-            dims = [dim for dim in range(x.ndim) if dim != 1]
-            var, mean = torch.var_mean(
-                x.to(torch.promote_types(x.dtype, torch.float32)), dims, correction=0
-            )
-            moments[name].update(
-                x.numel() // x.shape[1],
-                mean.cpu().double().unsqueeze(0),
-                var.cpu().double().unsqueeze(0),
-            )
-            held = (
-                module.running_mean.dtype
-            )  # under autocast x is in half precision and the layer's own tensors are not
-            return F.batch_norm(
-                x, mean.to(held), var.to(held), module.weight, module.bias, False, 0.0, module.eps
-            )
-
-        return forward
-
-    with (
-        evaluating(model),
-        replaced({module: forward_of(name, module) for name, module in norms.items()}),
-    ):
-        kept = untied(model, state)
-        for inputs, _ in batches(data, batch_size, device=device, dtype=dtype, samples=samples):
-            call(model, kept, inputs)
-            steps += 1
-    for name, seen in moments.items():
-        if not seen.count:
-            continue
-        if seen.count < 2:
-            raise DataError(
-                f"{name} saw a single value per channel, which has no variance: give more examples"
-            )
-        state[f"{name}.running_mean"].copy_(seen.mean[0])
-        state[f"{name}.running_var"].copy_(seen.var[0] * seen.count / (seen.count - 1))
-        state[f"{name}.num_batches_tracked"].fill_(steps)
-    return state
-
-
-@torch.no_grad()
-def repair(
-    model: nn.Module,
+def repair_statistics(
     a: Weights,
     b: Weights,
-    merged: Weights | None,
-    data: Data,
+    train_data: Data,
     *,
+    model: nn.Module | None = None,
+    merged: Weights | None = None,
     alpha: float = 0.5,
-    samples: int = 2000,
-    batch_size: int = 250,
+    num_samples: int = 2000,
+    batch_size: int = 500,
     outputs: bool = False,
-) -> Repair:
-    """Give every hidden unit of a merged network the mean and deviation that its parents have,
+) -> RepairReport:
+    """Return a merged network whose units have the mean and standard deviation of their parents',
     interpolated.
 
     Averaged units that are only partly correlated lose variance, layer after layer
@@ -184,139 +102,144 @@ def repair(
     bias (for a layer that feeds a norm: into the norm's; for BatchNorm: its statistics too).
 
     Args:
-        model: the architecture; given back as it was.
-        a, b: the parents, B with its units matched to A's.
+        a, b: the parents, a module or state dict each, B with its units matched to A's.
+        train_data: training data in any form (targets are not used).
+        model: the architecture, where neither parent is a module.
         merged: their average; ``None`` for ``lerp(a, b, alpha)``.
-        data: training data (targets are not used).
         alpha: where between the parents the goal lies.
-        samples: how many examples of ``data`` are kept in memory and measured.
+        num_samples: how many examples are kept in memory and measured.
+        batch_size: how many examples at a time.
         outputs: repair the model's last layer too.
 
     Returns:
-        The repaired state dict with the measured statistics of each layer.
+        A report with the ``weights`` and the measured statistics of each layer.
 
     Raises:
-        DataError: no data. WeightsError: the three do not fit each other or the model.
+        DataError: no data.
+        WeightsError: the three do not fit each other or the model.
 
     Ref: Jordan et al., REPAIR (ICLR 2023), section 3.
     """
+    model = eval_copy(architecture(model, a, b, merged))
     merged = lerp(a, b, alpha) if merged is None else merged
-    names = ("first network", "second network", "merged network")
-    a, b, merged = compatible(
-        *(state_for(model, weights, of=of) for weights, of in zip((a, b, merged), names))
-    )
-    device, dtype = home(merged)
-    held = list(batches(data, batch_size, device=device, dtype=dtype, samples=samples))
-    found = find_points(model, merged, held[0][0])
-    points = [p for p in found if not p.normalised and (outputs or not p.last)]
-    notes = [
-        f"{p.name} has no bias: its deviation is repaired, its mean only scaled"
-        for p in points
-        if not p.shift
-    ]
-    stale = [
-        n
-        for n, m in model.named_modules()
-        if isinstance(m, BATCHNORM) and m.running_mean is not None and m.weight is None
-    ]
-    notes += [
-        f"{name} has no scale to take up a repair; its statistics need reestimate_batchnorm"
-        for name in stale
-    ]
-    if not points:
-        warnings.warn(
-            "this model has no hidden layer that could take up a repair: nothing was done",
-            RebasinWarning,
-            stacklevel=3,
-        )
-    before = measure(model, [a, b, merged], points, held)
+    names = ("the first network", "the second network", "the merged network")
+    states = [state_for(model, x, name=name) for x, name in zip((a, b, merged), names)]
+    states = compatible(*states, names=names)
+    device, dtype = device_and_dtype(states[2])
+    examples = list(
+        batches(train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples,
+                targets=False)
+    )  # fmt: skip
+    every = scalable_layers(model, states[2], examples[0].inputs)
+    layers = [x for x in every if not x.normalised and (outputs or not x.last)]
+    if not layers:
+        text = "this model has no hidden layer that could take up a repair: nothing was done"
+        warnings.warn(text, RebasinWarning, stacklevel=3)
+    before = measure(model, states, layers, examples)
     goals = {}
-    for point in points:
-        mean, std = before[point.name].mean, before[point.name].std
-        goals[point.name] = (
-            (1 - alpha) * mean[0] + alpha * mean[1],
-            (1 - alpha) * std[0] + alpha * std[1],
+    for name, seen in before.items():
+        mean, std = ((1 - alpha) * x[0] + alpha * x[1] for x in (seen.mean, seen.std))
+        goals[name] = mean, std
+    copy = {name: x.clone() for name, x in states[2].items()}
+    repaired = _corrected(model, copy, layers, goals, examples)
+    after = measure(model, [repaired], layers, examples)
+    reports = []
+    for layer in layers:
+        seen = before[layer.name]
+        merged_before, parents = (
+            Statistics(seen.mean[part], seen.std[part], seen.correlation)
+            for part in (slice(2, 3), slice(0, 2))
         )
-    repaired = _corrected(
-        model, {name: x.clone() for name, x in merged.items()}, points, goals, held
-    )
-    after = measure(model, [repaired], points, held)
-    layers = []
-    for point in points:
-        mean, std, correlation = (
-            before[point.name].mean,
-            before[point.name].std,
-            before[point.name].correlation,
+        reports.append(
+            LayerRepair(layer, *goals[layer.name], merged_before, after[layer.name], parents)
         )
-        parts = (
-            Statistics(mean[2:], std[2:], correlation),
-            after[point.name],
-            Statistics(mean[:2], std[:2], correlation),
+    total = sum(count(batch.inputs) for batch in examples)
+    return RepairReport(repaired, tuple(reports), total, _notes(model, layers))
+
+
+def _notes(model: nn.Module, layers: Sequence[ScalableLayer]) -> tuple[str, ...]:
+    """What a repair cannot do in this model: one sentence for each kind of thing."""
+    notes = []
+    if without := [layer.name for layer in layers if not layer.shift]:
+        notes.append(f"without a bias the mean is only scaled: {_listed(without)}")
+    modules = dict(model.named_modules()).items()
+    norms = {name: m for name, m in modules if isinstance(m, BATCHNORM)}
+    if plain := [n for n, m in norms.items() if m.running_mean is not None and m.weight is None]:
+        notes.append(
+            f"without a scale nothing takes up a repair, use reestimate_batchnorm: {_listed(plain)}"
         )
-        layers.append(LayerRepair(point, *goals[point.name], *parts))
-    return Repair(repaired, tuple(layers), sum(len(targets) for _, targets in held), tuple(notes))
+    return tuple(notes)
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _corrected(
     model: nn.Module,
     state: State,
-    points: Sequence[Point],
+    layers: Sequence[ScalableLayer],
     goals: dict[str, tuple[Tensor, Tensor]],
-    held: Sequence[Batch],
+    examples: Sequence[Batch],
 ) -> State:
-    """One forward pass in which each layer is brought to its goals with the statistics of the
-    batch, then the fold.
+    """One forward pass that brings each layer to its goals with the statistics of the batch, then
+    the weights into which that is folded.
     """
     modules = dict(model.named_modules())
-    moments = {point.name: Moments() for point in points}
+    moments = {layer.name: UnitMoments() for layer in layers}
 
-    def forward_of(point: Point):
-        module = modules[point.name]
+    def forward_of(layer: ScalableLayer) -> Callable:
+        module = modules[layer.name]
 
         def forward(x: Tensor) -> Tensor:
-            y = x if point.kind == "batchnorm" else type(module).forward(module, x)
-            dims = [dim for dim in range(y.ndim) if dim != point.axis % y.ndim]
-            var, mean = torch.var_mean(y, dims, correction=0)
-            moments[point.name].update(
-                y.numel() // len(mean), mean.cpu().double()[None], var.cpu().double()[None]
-            )
-            scale, shift = _correction(point, mean, var.sqrt(), *goals[point.name], module.weight)
+            y = x if layer.kind == "batchnorm" else type(module).forward(module, x)
+            dims = [dim for dim in range(y.ndim) if dim != layer.axis % y.ndim]
+            var, mean = torch.var_mean(at_least_single(y), dims, correction=0)
+            channels = mean.cpu().double()[None], var.cpu().double()[None]
+            moments[layer.name].update(y.numel() // len(mean), *channels)
+            scale, shift = _correction(layer, mean, var.sqrt(), *goals[layer.name], module.weight)
             shape = [1] * y.ndim
-            shape[point.axis] = len(mean)
-            return y * scale.view(shape) + shift.view(shape)
+            shape[layer.axis] = len(mean)
+            return y * scale.to(y).view(shape) + shift.to(y).view(shape)
 
         return forward
 
-    with evaluating(model), replaced({modules[point.name]: forward_of(point) for point in points}):
-        kept = untied(model, state)
-        for inputs, _ in held:
-            call(model, kept, inputs)
-    made = dict(state)
-    for point in points:
-        mean, var = moments[point.name].mean[0], moments[point.name].var[0]
-        weight, bias = f"{point.name}.weight", f"{point.name}.bias"
-        scale, shift = _correction(point, mean, var.sqrt(), *goals[point.name], state[weight].cpu())
-        if point.kind == "batchnorm":
-            made[f"{point.name}.running_mean"] = mean.to(state[weight])
-            made[f"{point.name}.running_var"] = var.to(state[weight])
-            made[weight] = (scale * (var + modules[point.name].eps).sqrt()).to(state[weight])
-            made[bias] = (shift + scale * mean).to(state[weight])
+    tensors = untied(model, state)
+    with replaced({modules[layer.name]: forward_of(layer) for layer in layers}):
+        for batch in examples:
+            run(model, tensors, batch.inputs)
+    folded = dict(state)
+    for layer in layers:
+        mean, var = moments[layer.name].mean[0], moments[layer.name].var[0]
+        weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
+        old = state[weight]
+        scale, shift = _correction(layer, mean, var.sqrt(), *goals[layer.name], old.cpu())
+        if layer.kind == "batchnorm":
+            folded[f"{layer.name}.running_mean"] = mean.to(old)
+            folded[f"{layer.name}.running_var"] = var.to(old)
+            folded[weight] = (scale * (var + modules[layer.name].eps).sqrt()).to(old)
+            folded[bias] = (shift + scale * mean).to(old)
             continue
-        scale, shift = scale.to(state[weight]), shift.to(state[weight])
-        made[weight] = state[weight] * scale.view(-1, *[1] * (state[weight].ndim - 1))
-        if point.shift:
-            made[bias] = state[bias] * scale + shift
-    return made
+        folded[weight] = old * scale.to(old).view(-1, *[1] * (old.ndim - 1))
+        if layer.shift:
+            folded[bias] = state[bias] * scale.to(old) + shift.to(old)
+    return folded
 
 
 def _correction(
-    point: Point, mean: Tensor, std: Tensor, goal_mean: Tensor, goal_std: Tensor, weight: Tensor
+    layer: ScalableLayer,
+    mean: Tensor,
+    std: Tensor,
+    goal_mean: Tensor,
+    goal_std: Tensor,
+    weight: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Scale and shift that bring units of this mean and deviation to their goals; a unit that never
-    moves is only shifted.
+    """Scale and shift that bring units of this mean and standard deviation to their goals; a unit
+    that is constant is only shifted.
     """
     goal_mean, goal_std = goal_mean.to(mean), goal_std.to(mean)
     scale = torch.where(std > 1e-6 * std.max(), goal_std / std, 1.0)
-    if point.kind == "batchnorm":  # its units keep their sign
+    if layer.kind == "batchnorm":  # its units keep their sign
         scale = scale * torch.where(weight < 0, -1.0, 1.0).to(scale)
-    return scale, (goal_mean - scale * mean if point.shift else torch.zeros_like(mean))
+    return scale, (goal_mean - scale * mean if layer.shift else torch.zeros_like(mean))

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from ..landscape.diagnosis import Diagnosis
     from ..landscape.metrics import Score
-    from ..landscape.repair import Repair
+    from ..landscape.repair import RepairReport
 
 
 def draw_diagnosis(
-    diagnosis: Diagnosis, repair: Repair | None = None, *, title: str = ""
+    diagnosis: Diagnosis, repair: RepairReport | None = None, *, title: str = ""
 ) -> Figure:
     """Left: the merged units' standard deviation over their parents', measured and by the closed
     form. Right: how well the units of each layer correlate.
@@ -41,7 +41,7 @@ def draw_diagnosis(
     expected = [layer.predicted for layer in layers]
     left.plot(place, expected, **look, label="closed form, each layer alone")
     if repair is not None:
-        after = {layer.point.name: layer.collapse("after") for layer in repair.layers}
+        after = {layer.layer.name: layer.std_ratio("after") for layer in repair.layers}
         where = [(k, after[name]) for k, name in enumerate(names) if name in after]
         if where:
             left.plot(*zip(*where), color=REPAIRED, marker="^", linestyle="none", label="repaired")
