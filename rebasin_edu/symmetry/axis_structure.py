@@ -1,4 +1,4 @@
-"""What an axis of a tensor is made of: leaves, and their products, concatenations and interleavings.
+"""What an axis of a tensor is made of: leaves, and what products and concatenations make of them.
 
 A hidden layer's outputs are one *leaf* (a group of units that may be reordered). After a flatten
 each unit owns a block of consecutive entries: a *product*. After a concatenation two layers stand
@@ -118,10 +118,9 @@ class Interleaved(Generic[End]):
     parts: tuple[Axis[End], ...]
 
     def __post_init__(self):
-        if len({part.size for part in self.parts}) > 1:
-            raise ValueError(
-                f"interleaved parts must have equal sizes, these have {[part.size for part in self.parts]}"
-            )
+        sizes = [part.size for part in self.parts]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"interleaved parts must have equal sizes, these have {sizes}")
 
     @cached_property
     def size(self) -> int:
@@ -231,8 +230,8 @@ class Piece:
         """``view`` with every leaf in its new order: entry ``i`` along a leaf is the old entry
         ``table[i]``.
 
-        A leaf with parents has a table of shape ``(parent sizes …, leaf size)``; its row is chosen by
-        the *new* indices of its parents.
+        A leaf with parents has a table of shape ``(parent sizes …, leaf size)``; its row is chosen
+        by the *new* indices of its parents.
         """
         if not any(parents.get(leaf.name) and leaf.name in tables for leaf in self.leaves):
             for dim, leaf in enumerate(self.leaves):

@@ -85,7 +85,7 @@ def parent_groups(
 
 
 def _without_circles(parents: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
-    """Of two atoms that never part, the smaller rules the larger: that leaves the most symmetries."""
+    """Of two atoms that never part, the smaller is the parent: that leaves the most symmetries."""
 
     def key(atom: Atom) -> tuple:
         return (not atom.reason, atom.size, atom.number)
@@ -104,8 +104,8 @@ def _without_circles(parents: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
 
 
 def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
-    """An atom and a parent of it that is ruled itself, where the two do not have that parent's parent
-    on the same axis.
+    """An atom and a parent of it that is nested itself, where the two do not have that parent's
+    parent on the same axis.
     """
     for atom, ruling in chosen.items():
         for parent in ruling:

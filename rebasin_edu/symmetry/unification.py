@@ -122,10 +122,8 @@ def unify(a: Label, b: Label, reason: Reason = UNEQUAL) -> None:
         _bind(b, a)
     elif isinstance(a, Concat) or isinstance(b, Concat):
         whole, other = (a, b) if isinstance(a, Concat) else (b, a)
-        for part in whole.parts[:-1]:
-            left, other = cut(other, part.size)
-            unify(part, left, reason)
-        unify(whole.parts[-1], other, reason)
+        for part, piece in zip(whole.parts, split(other, [part.size for part in whole.parts])):
+            unify(part, piece, reason)
     elif isinstance(a, Interleaved) or isinstance(b, Interleaved):
         whole, other = (a, b) if isinstance(a, Interleaved) else (b, a)
         for part, twin in zip(whole.parts, deinterleave(other, len(whole.parts), reason)):
@@ -190,13 +188,52 @@ def _around(label: Label, at: int) -> tuple[Label, Label, Label]:
     return before, middle, after
 
 
+def split(label: Label, sizes: Sequence[int]) -> list[Label]:
+    """The label cut into pieces of these sizes, one after another."""
+    label = normal(label)
+    if isinstance(label, Atom) and len(sizes) > 1:
+        pieces = [fresh(size) for size in sizes]
+        _bind(label, concat(pieces))
+        return pieces
+    if isinstance(label, Interleaved):
+        count = len(label.parts)
+        if not any(size % count for size in sizes):
+            columns = [split(part, [size // count for size in sizes]) for part in label.parts]
+            return [interleaved(column) for column in zip(*columns)]
+    if isinstance(label, Product) and label.parts:
+        inner = product(label.parts[1:])
+        if not any(size % inner.size for size in sizes):
+            outers = split(label.parts[0], [size // inner.size for size in sizes])
+            return [product([outer, inner]) if outer.size else outer for outer in outers]
+    if isinstance(label, Concat):
+        return _split_concat(label, sizes)
+    pieces = []
+    for size in sizes[:-1]:
+        piece, label = cut(label, size)
+        pieces.append(piece)
+    return [*pieces, label]
+
+
+def _split_concat(label: Concat[Atom], sizes: Sequence[int]) -> list[Label]:
+    """Cut every part at once where a piece ends in it, and put the pieces together."""
+    ends = [*itertools.accumulate(sizes)]
+    shares: list[tuple[int, Label]] = []  # (number of the piece, a share of it)
+    start, k = 0, 0
+    for part in label.parts:
+        stop, places = start + part.size, [start]
+        first = k
+        while k < len(ends) and ends[k] < stop:
+            places.append(ends[k])
+            k += 1
+        local = [b - a for a, b in zip(places, [*places[1:], stop])]
+        shares += zip(range(first, k + 1), split(part, local))
+        start = stop
+    return [concat([share for number, share in shares if number == k]) for k in range(len(sizes))]
+
+
 def chunks(label: Label, count: int) -> list[Label]:
     """The label cut into ``count`` equal pieces, one after another."""
-    found, size = [], label.size // count
-    for _ in range(count - 1):
-        piece, label = cut(label, size)
-        found.append(piece)
-    return [*found, label]
+    return split(label, [label.size // count] * count)
 
 
 def is_chunked(label: Label, count: int) -> bool:

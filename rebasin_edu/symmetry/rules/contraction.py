@@ -1,4 +1,4 @@
-"""Rules for what multiplies and adds up: linear, convolution, matrix products, einsum, attention.
+"""Rules for what multiplies and adds up: linear, matrix products, einsum, attention.
 
 Each of them is a contraction: axes with the same letter are one, and a letter that is not in the
 result is summed over. The full product (an axis for every letter) exists inside the operator, so it
@@ -9,10 +9,9 @@ activations of that group are *read*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..axis_structure import Reason
-from ..unification import ONE, Label, factor, fix, normal, product
+from ..unification import ONE, Label, factor, normal, product
 from .base import Call, GiveUp, rule
 from .values import Axes, Labels, flat
 
@@ -106,7 +105,7 @@ def grouped_matmul(call: Call):
     return result
 
 
-@rule("outer ger inner tensordot linalg_outer")
+@rule("outer ger inner tensordot")
 def tensor_product(call: Call):
     a = call.axes("self")
     b = call.axes("other" if "other" in call.arguments else "vec2")
@@ -170,61 +169,25 @@ def bilinear(call: Call):
     return result
 
 
+@rule("linalg_inv inverse linalg_pinv pinverse")
+def inverse(call: Call):
+    """What was an input of the matrix is an output of its inverse."""
+    labels = call.axes("self" if "self" in call.arguments else "A")
+    return Axes((*labels[:-2], labels[-1], labels[-2]))
+
+
+@rule("matrix_exp linalg_matrix_exp matrix_power linalg_matrix_power")
+def matrix_function(call: Call):
+    """Rows and columns are the same units."""
+    labels = call.axes("self")
+    call.same(labels[-2], labels[-1])
+    return Axes(labels)
+
+
 @rule("cdist _cdist_forward")
 def cdist(call: Call):
     a, b = call.axes("x1"), call.axes("x2")
     return _matmul(call, a, (*b[:-2], b[-1], b[-2]), ["x1", "x2"])
-
-
-@rule(
-    "conv1d conv2d conv3d convolution _convolution conv_transpose1d conv_transpose2d "
-    "conv_transpose3d"
-)
-def convolution(call: Call):
-    """Channels are contracted within each group; a kernel's positions stay, and so do those it
-    slides over (if it is not 1).
-    """
-    x, weight = call.axes("input"), call.axes("weight")
-    groups, spatial = int(call.get("groups", 1)), len(weight) - 2
-    transposed = "transpose" in call.op or bool(call.get("transposed", False))
-    before, channels, field = x[: -spatial - 1], x[-spatial - 1], x[-spatial:]
-    group, inside = factor(channels, (groups, channels.size // groups), SIZES)
-    if transposed:
-        call.same(weight[0], product([normal(group), normal(inside)]))
-        outside = weight[1]
-    else:
-        call.same(weight[1], inside)
-        blocks, outside = factor(weight[0], (groups, weight[0].size // groups), SIZES)
-        call.same(blocks, group)
-    group, inside, outside = normal(group), normal(inside), normal(outside)
-    for label in weight[2:]:
-        fix(label, Reason(call.name, text="are the positions of a kernel", expected=True))
-    call.seen(*before, group, inside, outside)
-    call.read("input", x, [len(before)])
-    out = normal(product([group, outside]))
-    for bias in call.optional("bias"):
-        call.same(out, bias[0])
-    stride, padding, extra = (
-        _each(call.get(name), spatial, default)
-        for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0))
-    )
-    slid = []
-    for k, label in enumerate(field):
-        if weight[2 + k].size == 1 and (stride[k], padding[k], extra[k]) == (1, 0, 0):
-            slid.append(normal(label))
-        else:
-            call.fix(label, "which works on neighbours")
-            slid.append(call.fixed(call.shape[len(call.shape) - spatial + k]))
-    return Axes((*before, normal(out), *slid))
-
-
-def _each(value: Any, count: int, default: int) -> list[int]:
-    if value is None or value == []:
-        return [default] * count
-    if isinstance(value, str):
-        return [1 if value == "same" else 0] * count
-    values = list(value) if isinstance(value, (list, tuple)) else [value]
-    return values * count if len(values) == 1 else values
 
 
 @rule("scaled_dot_product_attention")

@@ -69,6 +69,15 @@ def grid_sampler(call: Call):
     return Axes((*labels[:2], *grid[1:-1]))
 
 
+@rule("affine_grid_generator")
+def affine_grid(call: Call):
+    """Where a transformed image looks: a place for each pixel, for each matrix."""
+    matrices = call.axes("theta")
+    for label in matrices[1:]:
+        call.fix(label)
+    return Axes((matrices[0], *(call.fixed(size) for size in call.shape[1:])))
+
+
 @rule("pixel_shuffle")
 def pixel_shuffle(call: Call):
     *before, channels, height, width = call.axes("self")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..unification import chunks
 from .base import Call, GiveUp, rule
-from .values import Axes, Labels, Uniform, Unstacked, Value, flat
+from .values import Axes, Labels, Uniform, Unstacked, Value, flat, sizes
 
 THROUGH = (
     "alias clone contiguous detach dropout alpha_dropout feature_dropout feature_alpha_dropout "
@@ -18,12 +18,12 @@ THROUGH = (
 POINTWISE = (
     "add sub rsub mul div true_divide floor_divide remainder fmod pow float_power sqrt square "
     "maximum minimum where copy lerp masked_fill gelu silu mish relu relu6 leaky_relu elu selu "
-    "celu softplus softshrink hardshrink tanhshrink threshold logsigmoid log_sigmoid "
+    "celu softplus softshrink hardshrink threshold log_sigmoid "
     "log_sigmoid_forward hardswish hardsigmoid hardtanh clamp clip clamp_min clamp_max addcmul "
     "addcdiv bitwise_not logical_not logical_and logical_or logical_xor isclose isnan isinf "
     "isfinite xlogy expm1 __and__ __or__ __xor__ complex polar angle "
     "multiply subtract divide negative absolute greater greater_equal less less_equal not_equal "
-    "fix arccos arccosh arcsin arcsinh arctan arctan2 arctanh sgn sign signbit softsign fmin fmax "
+    "fix arccos arccosh arcsin arcsinh arctan arctan2 arctanh sgn sign signbit fmin fmax "
     "neg abs ldexp gcd lcm nextafter hypot logaddexp logaddexp2 heaviside copysign erf "
     "erfc sinc logit i0 special_i0 special_i0e special_i1 special_i1e special_expit special_erf "
     "special_erfc special_expm1 special_log1p special_xlogy special_logit special_gammaln "
@@ -33,11 +33,11 @@ CONSTANTS = (
     "zeros ones full empty new_zeros new_ones new_full new_empty zeros_like ones_like full_like "
     "empty_like scalar_tensor empty_strided new_empty_strided"
 )
+RANDOM = "rand_like randn_like randint_like uniform normal exponential random"
 ORDERED_CONSTANTS = (
-    "arange linspace logspace eye rand randn randint randperm rand_like randn_like randint_like "
-    "tril_indices triu_indices hann_window hamming_window bartlett_window blackman_window "
-    "kaiser_window tensor nonzero nonzero_static unique_dim _unique2 unique_consecutive "
-    "multinomial bincount histc"
+    "arange linspace logspace eye rand randn randint randperm tril_indices triu_indices "
+    "hann_window hamming_window bartlett_window blackman_window kaiser_window nonzero argwhere "
+    "nonzero_static unique_dim _unique2 unique_consecutive multinomial bincount histc "
 )
 LOSSES = (
     "mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy soft_margin_loss kl_div "
@@ -55,11 +55,11 @@ def constant(call: Call):
     return Uniform(call.shape)
 
 
-@rule(ORDERED_CONSTANTS)
+@rule(ORDERED_CONSTANTS + RANDOM)
 def ordered_constant(call: Call):
     """A tensor with values of its own; what it was made of stays where it is."""
     for value in call.values():
-        for label in flat(value) if not call.op.endswith("_like") else ():
+        for label in flat(value) if call.op not in RANDOM.split() else ():
             call.fix(label, "which asks for positions along them")
     return [call.all_fixed(shape) for shape in call.shapes]
 
@@ -145,6 +145,14 @@ def elementwise_loss(call: Call):
     shape = max(([label.size for label in one] for one in labels), key=len)
     together = call.broadcast(labels, shape)
     return Axes(together if int(call.get("reduction", 1)) == 0 else ())
+
+
+@rule("triplet_margin_loss cosine_embedding_loss")
+def distance_loss(call: Call):
+    """Distances between vectors along the last axis."""
+    labels = [flat(value) for value in call.values() if len(sizes(value)) > 1]
+    together = call.broadcast(labels, [label.size for label in labels[0]])
+    return Axes(together[:-1] if int(call.get("reduction", 1)) == 0 else ())
 
 
 @rule("cross_entropy_loss nll_loss nll_loss_nd nll_loss2d nll_loss_forward nll_loss2d_forward")

@@ -1,4 +1,4 @@
-"""Rules for what works over an axis or along it: sums, sorts, Fourier transforms, softmax, norms."""
+"""Rules for what works over an axis or along it: sums, sorts, transforms, softmax, norms."""
 
 from __future__ import annotations
 

@@ -166,42 +166,41 @@ def asked_unstacked(node: fx.Node) -> int | None:
     )
 
 
-PERMUTES = "permute transpose swapaxes swapdims movedim moveaxis unsqueeze squeeze t numpy_T"
+PERMUTES = "permute transpose swapaxes swapdims movedim moveaxis t numpy_T"
 RESHAPES = "view reshape _unsafe_view flatten unflatten"
 
 
 def _taken_apart(node: fx.Node, axis: int) -> bool:
-    before, rank = shapes_of(node)[0], len(shapes_of(node)[0])
-    for user in node.users:
-        if user.op != "call_function" or not user.args or user.args[0] is not node:
-            continue
-        op, shape = base_name(user.target), shapes_of(user)[0]
-        if op in ("select", "unbind"):
-            dims = [a for a in user.args[1:] if isinstance(a, int)]
-            if (dims[0] % rank if dims else 0) == axis:
-                return True
-            continue
-        moved: int | None = axis if shape == before else None
-        if op in PERMUTES.split():
-            moved = _moved(user, rank, axis, before, shape)
-        elif op in RESHAPES.split():
-            pairs = runs(before, shape)
-            moved = next((r[0] for left, r in pairs if left == [axis] and len(r) == 1), None)
-        elif op in ("cumsum", "softmax", "flip", "roll"):
-            moved = None
-        if moved is not None and _taken_apart(user, moved):
-            return True
+    waiting, known = [(node, axis)], {(node, axis)}
+    while waiting:
+        node, axis = waiting.pop()
+        for user in node.users:
+            if user.op != "call_function" or not user.args or user.args[0] is not node:
+                continue
+            if base_name(user.target) in ("select", "unbind"):
+                dims = [a for a in user.args[1:] if isinstance(a, int)]
+                if (dims[0] % len(shapes_of(node)[0]) if dims else 0) == axis:
+                    return True
+                continue
+            moved = _after(user, axis, shapes_of(node)[0], shapes_of(user)[0])
+            if moved is not None and (user, moved) not in known:
+                known.add((user, moved))
+                waiting.append((user, moved))
     return False
 
 
-def _moved(
-    user: fx.Node, rank: int, axis: int, before: tuple[int, ...], shape: tuple[int, ...]
-) -> int | None:
-    """Where an axis is after a permutation of axes, or after axes of size 1 came or went."""
-    if base_name(user.target) in ("unsqueeze", "squeeze"):
-        nth = sum(n != 1 for n in before[:axis])
-        return [k for k, n in enumerate(shape) if n != 1][nth]
-    return permutation_of(base_name(user.target), user.args[1:], rank).index(axis)
+def _after(user: fx.Node, axis: int, old: tuple[int, ...], new: tuple[int, ...]) -> int | None:
+    """Where an axis is after an operator, if it is still there as it was."""
+    op = base_name(user.target)
+    if op in ("unsqueeze", "squeeze"):  # axes of size 1 come or go
+        nth = sum(n != 1 for n in old[:axis])
+        return [k for k, n in enumerate(new) if n != 1][nth]
+    if op in PERMUTES.split():
+        return permutation_of(op, user.args[1:], len(old)).index(axis)
+    if op in RESHAPES.split():
+        pairs = runs(old, new)
+        return next((r[0] for left, r in pairs if left == [axis] and len(r) == 1), None)
+    return axis if new == old and op not in ("cumsum", "softmax", "flip", "roll") else None
 
 
 def permutation_of(op: str, arguments: Sequence[Any], rank: int) -> list[int]:

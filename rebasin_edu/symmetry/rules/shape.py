@@ -1,14 +1,13 @@
-"""Rules for what moves entries without computing: permute, cut, concatenate, expand."""
+"""Rules for what moves whole axes without computing: reshape, permute, expand, concatenate."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from ..unification import ONE, Label, chunks, concat, cut, deinterleave, fresh, product, take
+from ..unification import ONE, concat, fresh, product
 from .base import Call, GiveUp, rule
-from .reshape import asked_unstacked, permutation_of, reshape
+from .reshape import asked_unstacked, permutation_of, reshape, runs
 from .values import Axes, Labels, Unstacked, Value, flat, sizes, unstacked
 
 
@@ -25,6 +24,11 @@ def view(call: Call):
     if "dtype" in call.arguments:
         raise GiveUp("other numbers from the same bits")
     value = _labelled(call.get("self"))
+    for labels in value.slices if isinstance(value, Unstacked) else (value.labels,):
+        for left, right in runs(sizes(value), call.shape):
+            if len(left) > 1 and len(right) > 1:  # for a moment the whole run is one axis
+                others = [label for k, label in enumerate(labels) if k not in left]
+                call.seen(*others, product(labels[k] for k in left))
     return reshape(value, sizes(value), call.shape, asked_unstacked(call.node))
 
 
@@ -38,7 +42,7 @@ def complex_parts(call: Call):
     return Axes(labels[:-1])
 
 
-@rule("unsqueeze squeeze atleast_1d", uniform=True)
+@rule("unsqueeze squeeze atleast_1d atleast_2d", uniform=True)
 def ones(call: Call):
     """Axes of size 1 come or go."""
     value = _labelled(call.get("self"))
@@ -47,7 +51,9 @@ def ones(call: Call):
     kept: list[int | None] = list(range(rank))
     if call.op == "unsqueeze":
         kept.insert(int(call.get("dim")) % (rank + 1), None)
-    elif call.op == "squeeze":
+    elif call.op.startswith("atleast"):
+        kept = [None] * (len(call.shape) - rank) + kept
+    else:
         dims = call.dims(rank) if "dim" in call.arguments else range(rank)
         kept = [k for k in range(rank) if not (k in dims and shape[k] == 1)]
     return pick(value, kept)
@@ -154,117 +160,27 @@ def stack(call: Call):
     return unstacked(dim, [(*labels[:dim], ONE, *labels[dim:]) for labels in tensors])
 
 
-@rule("unbind select unbind_copy select_copy", uniform=True)
-def unbind(call: Call):
-    """The indices of an axis one by one, that axis gone."""
-    value = call.get("self")
-    dim = call.dim(len(sizes(value)), 0)
-    select = call.op.startswith("select")
-    if isinstance(value, Unstacked) and value.axis == dim:
-        slices = [Axes((*labels[:dim], *labels[dim + 1 :])) for labels in value.slices]
-        return slices[int(call.get("index"))] if select else slices
-    labels = flat(value)
-    if select:
-        index = int(call.get("index")) % labels[dim].size
-        take(labels[dim], index, index + 1)
-    else:
-        chunks(labels[dim], labels[dim].size)
-    return Axes((*labels[:dim], *labels[dim + 1 :]))
-
-
-@rule("slice narrow slice_copy", uniform=True)
-def slicing(call: Call):
-    value = call.get("self")
-    dim = call.dim(len(sizes(value)), 0)
-    start, stop, step = _bounds(call, sizes(value)[dim])
-    if isinstance(value, Unstacked) and value.axis == dim:
-        return unstacked(dim, value.slices[start:stop:step])
-
-    def sliced(labels: Labels) -> Labels:
-        return (*labels[:dim], _stepped(labels[dim], start, stop, step), *labels[dim + 1 :])
-
-    if (start, stop, step) == (0, sizes(value)[dim], 1):
-        return value
-    if isinstance(value, Unstacked):
-        return Unstacked(value.axis, tuple(map(sliced, value.slices)))
-    return Axes(sliced(flat(value)))
-
-
-def _bounds(call: Call, size: int) -> tuple[int, int, int]:
-    if call.op == "narrow":
-        start = int(call.get("start")) % size if size else 0
-        return start, start + int(call.get("length")), 1
-    return slice(call.get("start"), call.get("end"), call.get("step", 1)).indices(size)
-
-
-def _stepped(label: Label, start: int, stop: int, step: int) -> Label:
-    """Every ``step``-th position from ``start`` on: a part of the axis, interleaved with others."""
-    count = len(range(start, stop, step))
-    if step == 1 or not count:
-        return take(label, start, stop) if count else concat(())
-    if label.size % step == 0:
-        parts = deinterleave(label, step)
-        return take(parts[start % step], start // step, start // step + count)
-    even, rest = cut(take(label, start, stop), (count - 1) * step)
-    return (
-        concat([*deinterleave(even, step)[:1], cut(rest, 1)[0]]) if count > 1 else cut(rest, 1)[0]
-    )
-
-
-@rule("select_scatter slice_scatter")
-def write_slice(call: Call):
-    """A tensor with a slice of one axis written over."""
-    labels, source = call.axes("self"), call.axes("src")
-    dim = call.dim(len(labels), 0)
-    if call.op == "select_scatter":
-        index = int(call.get("index")) % labels[dim].size
-        source = (*source[:dim], ONE, *source[dim:])
-        place = take(labels[dim], index, index + 1)
-    else:
-        place = _stepped(labels[dim], *_bounds(call, labels[dim].size))
-    for k, (label, other) in enumerate(zip(labels, source)):
-        call.same(place if k == dim else label, other)
-    return Axes(labels)
-
-
-@rule(
-    "split chunk split_with_sizes tensor_split unsafe_split unsafe_chunk unsafe_split_with_sizes "
-    "split_with_sizes_copy split_copy hsplit vsplit",
-    uniform=True,
-)
-def split(call: Call):
-    """Cut along an axis into the sizes of the results."""
-    value = call.get("self")
-    rank = len(call.shapes[0])
-    dim = call.dim(rank, {"hsplit": min(1, rank - 1)}.get(call.op, 0))
-    counts = [shape[dim] for shape in call.shapes]
-    if isinstance(value, Unstacked) and value.axis == dim:
-        ends = list(itertools.accumulate(counts))
-        return [unstacked(dim, value.slices[end - size : end]) for end, size in zip(ends, counts)]
-
-    def pieces(labels: Labels) -> list[Labels]:
-        rest, parts = labels[dim], []
-        for size in counts:
-            part, rest = cut(rest, size)
-            parts.append((*labels[:dim], part, *labels[dim + 1 :]))
-        return parts
-
-    if isinstance(value, Unstacked):
-        columns = zip(*map(pieces, value.slices))
-        return [Unstacked(value.axis, column) for column in columns]
-    return [Axes(piece) for piece in pieces(flat(value))]
-
-
-@rule("diagonal diagonal_copy")
+@rule("diagonal diagonal_copy linalg_diagonal trace")
 def diagonal(call: Call):
     """Two axes of one matrix become one."""
     labels = call.axes("self")
-    pair = [int(call.get(name, k)) % len(labels) for k, name in enumerate(("dim1", "dim2"))]
+    default = -2 if call.op == "linalg_diagonal" else 0
+    names = (("dim1", default), ("dim2", default + 1))
+    pair = [int(call.get(name, k)) % len(labels) for name, k in names]
     a, b = (labels[k] for k in pair)
     if call.get("offset", 0) or a.size != b.size:
         raise GiveUp("beside the main diagonal of a square matrix")
     call.same(a, b)
-    return Axes((*(label for k, label in enumerate(labels) if k not in pair), a))
+    rest = tuple(label for k, label in enumerate(labels) if k not in pair)
+    return Axes(rest if call.op == "trace" else (*rest, a))
+
+
+@rule("diag_embed")
+def diagonal_matrix(call: Call):
+    labels = call.axes("self")
+    if (call.get("offset", 0), call.get("dim1", -2), call.get("dim2", -1)) != (0, -2, -1):
+        raise GiveUp("into other axes than the last two")
+    return Axes((*labels, labels[-1]))
 
 
 @rule("channel_shuffle native_channel_shuffle", uniform=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import sympy
+
 from ..axis_structure import Reason
 from ..unification import Label, fresh, normal, unify
 
