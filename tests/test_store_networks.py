@@ -19,7 +19,7 @@ TINY = Recipe(dataset="digits", width=16, depth=1, batch_size=200, epochs=2)
 
 @pytest.fixture
 def store(monkeypatch, tmp_path, capsys):
-    """Run the tool on one recipe with a package folder of its own; gives back what it printed last."""
+    """Run the tool on one recipe with another package folder; returns what it printed last."""
     monkeypatch.setenv("REBASIN_EDU_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(zoo, "stored_dir", lambda: tmp_path / "stored")
     main = runpy.run_path(str(TOOL))["main"]

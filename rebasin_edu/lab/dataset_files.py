@@ -23,7 +23,7 @@ _FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat",
             "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer",
             "dog", "frog", "horse", "ship", "truck")  # fmt: skip
-# name → what it is called in print
+_CLASSES = {"mnist": _DIGITS, "fashion-mnist": _FASHION, "cifar10": _CIFAR10}
 KNOWN = {
     "mnist": "MNIST",
     "mnist-5k": "MNIST (5,000 images of this package)",
@@ -131,8 +131,7 @@ def _idx(name: str, raw: Path) -> RawDataset:
     for part in ("train", "t10k"):
         arrays.append(_read_idx(raw, f"{part}-images-idx3-ubyte")[:, None])
         arrays.append(_read_idx(raw, f"{part}-labels-idx1-ubyte").astype(np.int64))
-    classes = _DIGITS if name == "mnist" else _FASHION
-    return RawDataset(name, name, KNOWN[name], str(raw), classes, *arrays)
+    return RawDataset(name, name, KNOWN[name], str(raw), _CLASSES[name], *arrays)
 
 
 def _read_idx(raw: Path, stem: str) -> np.ndarray:
@@ -173,21 +172,22 @@ def _cifar(name: str, folder: Path) -> RawDataset:
 
 def _npz(name: str, path: Path) -> RawDataset:
     x_train, y_train, x_test, y_test = read_npz(path)
-    key, family, printed = name, name, f"{KNOWN.get(name, name)} ({path.name})"
-    classes = tuple(map(str, range(1 + max(int(y_train.max()), int(y_test.max())))))
-    if len(classes) > len(y_train):
+    key, printed = name, f"{KNOWN.get(name, name)} ({path.name})"
+    family = "cifar10" if name == "cifar10-45k" else name
+    count = 1 + max(int(y_train.max()), int(y_test.max()))
+    if count > len(y_train):
         raise DataError(
-            f"{path}: a label is {len(classes) - 1}, and there are {len(y_train)} training images; "
+            f"{path}: a label is {count - 1}, and there are {len(y_train)} training images; "
             "labels count the classes from 0"
         )
-    if name in ("cifar10", "cifar10-45k"):
-        family, classes = "cifar10", _CIFAR10
-        if len(x_train) == 45_000:  # the last 5,000 training images stand in for the test set
-            key, printed = "cifar10-45k", KNOWN["cifar10-45k"]
-        elif name == "cifar10-45k":
-            raise DataError(
-                f"{path} has {len(x_train)} training images, not the 45,000 of {KNOWN[name]}"
-            )
+    if family == "cifar10" and len(x_train) == 45_000:
+        # the last 5,000 training images stand in for the test set
+        key, printed = "cifar10-45k", KNOWN["cifar10-45k"]
+    elif name == "cifar10-45k":
+        raise DataError(
+            f"{path} has {len(x_train)} training images, not the 45,000 of {KNOWN[name]}"
+        )
+    classes = _CLASSES.get(family) or tuple(map(str, range(count)))
     test = interleaved(x_test, y_test)
     return RawDataset(key, family, printed, str(path), classes, x_train, y_train, *test)
 
@@ -223,22 +223,21 @@ def _digits() -> RawDataset:
 
     files = load_digits()
     images, targets = files.images.astype(np.uint8)[:, None], files.target.astype(np.int64)
-    test = class_ranks(targets) % 5 == 4
-    arrays = [*interleaved(images[~test], targets[~test])]
-    arrays += interleaved(images[test], targets[test])
+    held_out = class_ranks(targets) % 5 == 4
+    train, test = (interleaved(images[part], targets[part]) for part in (~held_out, held_out))
     source = "scikit-learn's own files (every fifth image of a class held out)"
-    return RawDataset("digits", "digits", KNOWN["digits"], source, _DIGITS, *arrays)
+    return RawDataset("digits", "digits", KNOWN["digits"], source, _DIGITS, *train, *test)
 
 
-def _packaged(key: str, family: str, classes: tuple[str, ...]) -> RawDataset:
+def _packaged(key: str, family: str) -> RawDataset:
     """The images in ``stored/images.npz``; the file says where they come from."""
     arrays = read_npz(PACKAGE_IMAGES, prefix=f"{family}_")
     source = "the package's own images (stored/images.npz)"
-    return RawDataset(key, family, KNOWN[key], source, classes, *arrays)
+    return RawDataset(key, family, KNOWN[key], source, _CLASSES[family], *arrays)
 
 
-_mnist_5k = partial(_packaged, "mnist-5k", "mnist", _DIGITS)
-_cifar10_2k = partial(_packaged, "cifar10-2k", "cifar10", _CIFAR10)
+_mnist_5k = partial(_packaged, "mnist-5k", "mnist")
+_cifar10_2k = partial(_packaged, "cifar10-2k", "cifar10")
 _PACKAGED_ONLY: dict[str, Callable[[], RawDataset]] = {
     "digits": _digits,
     "mnist-5k": _mnist_5k,

@@ -265,6 +265,15 @@ def test_npz_files_keep_the_name_they_were_given(tmp_path):
     assert data.test.targets[:4].tolist() == [0, 1, 2, 3]  # dealt out, though sorted in the file
 
 
+def test_classes_have_their_names_in_every_form_of_the_files(tmp_path):
+    labels = {"y_train": np.arange(60) % 10, "y_test": np.arange(20) % 10}
+    npz(tmp_path / "fashion-mnist.npz", **labels)
+    from_npz = load_data("fashion-mnist", tmp_path).classes
+    mnist_folder(tmp_path / "idx", folder="FashionMNIST")
+    assert load_data("fashion-mnist", tmp_path / "idx").classes == from_npz
+    assert from_npz[9] == "ankle boot"
+
+
 def test_held_out_cifar_is_never_called_the_test_set(tmp_path):
     arrays = npz(tmp_path / "cifar10.npz", n=45000, test=12, size=2)
     data = load_data("cifar10", tmp_path)
