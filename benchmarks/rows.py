@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rebasin_edu import Curve, Score
+from rebasin_edu import Curve
+from rebasin_edu.landscape import Score
 
 
 def digits(numbers: Iterable[float], places: int = 4) -> list[float]:

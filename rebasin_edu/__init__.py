@@ -1,32 +1,15 @@
-"""Git Re-Basin, taught and done: find the shuffle between two networks, and walk the straight line
-between them.
-"""
+"""Git Re-Basin, taught and done: match the units of two networks, and walk the line between them."""
 
-from . import course, show
-from .lab import (
-    MLP,
-    VGG11,
-    VGG16,
-    Dataset,
-    Ensemble,
-    Recipe,
-    ResNet20,
-    Split,
-    load_data,
-    load_or_train,
-    load_run,
-    sweep,
-    train,
-)
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from . import errors, lab, landscape, matching, symmetry
+from .lab import Recipe, load_data, load_or_train, load_run, train
 from .landscape import (
-    Barrier,
     Curve,
-    Diagnosis,
-    MergeReport,
     Plane,
-    RepairReport,
-    Score,
-    closed_form,
     diagnose,
     evaluate,
     lerp,
@@ -42,8 +25,6 @@ from .landscape import (
 from .matching import (
     Matching,
     activation_matching,
-    assign,
-    frank_wolfe_matching,
     merge_many,
     straight_through_matching,
     weight_matching,
@@ -53,31 +34,15 @@ from .symmetry import Permutation, PermutationSpec
 __version__ = "0.2.0"
 
 __all__ = [
-    "MLP",
-    "VGG11",
-    "VGG16",
-    "Barrier",
     "Curve",
-    "Dataset",
-    "Diagnosis",
-    "Ensemble",
     "Matching",
-    "MergeReport",
     "Permutation",
     "PermutationSpec",
     "Plane",
     "Recipe",
-    "RepairReport",
-    "ResNet20",
-    "Score",
-    "Split",
     "activation_matching",
-    "assign",
-    "closed_form",
-    "course",
     "diagnose",
     "evaluate",
-    "frank_wolfe_matching",
     "lerp",
     "linear_path",
     "load_data",
@@ -90,10 +55,21 @@ __all__ = [
     "reestimate_batchnorm",
     "refit",
     "repair_statistics",
-    "show",
     "slerp",
     "straight_through_matching",
-    "sweep",
     "train",
     "weight_matching",
 ]
+
+NAMESPACES = ("course", "errors", "lab", "landscape", "matching", "show", "symmetry")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import ``show`` and ``course`` when they are first used: they bring matplotlib."""
+    if name in NAMESPACES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *NAMESPACES, "__version__"])
