@@ -17,113 +17,166 @@
 
 | | |
 |---|---|
-| **Question** | Two networks learned the same task apart. What is the network half-way between them? |
-| **You will be able to** | walk the straight line between two networks, read a barrier off it, and make it vanish |
+| **Question** | Two networks learned the same task apart. What is the network midway between them? |
+| **You will be able to** | walk the straight line between two networks, read a barrier off it, and say what a permutation of neurons does to it |
 | **You need** | Python, and a rough idea of what training a network means |
-| **Time** | 5 minutes to read; under a minute to run on two CPU cores, less on a GPU |
-| **Data** | MNIST: the full test set where it is at hand, else 1,000 images that a dependency ships; the cell says which |
+| **Time** | 15 minutes to read; under a minute to run on two CPU cores, less on a GPU |
+| **Data** | MNIST test images, which the networks have not seen: 1,000 come with the package |
+| **Words** | [glossary and notation](GLOSSARY.md) |
 """
 
 # %% [markdown]
 """
 ## Two networks, trained apart
 
-Both are the multi-layer perceptron of the paper: 784 pixels, three hidden layers of 512 units, ten digits. They saw the same
-60,000 images, from different random starts and in a different order. The trained weights come with the package, so nothing is trained
-here. We look at them on the MNIST test set where it is at hand. The stand-in that a dependency ships is cut from the *training*
-images: both networks know those, so their numbers there are better than they deserve.
+Both are the multi-layer perceptron (MLP) of the paper: 784 pixels, three hidden layers of 512 units
+(a **unit** is a neuron), ten digits. They saw the same 60,000 training images, from different
+random starts and in a different order. The trained weights come with the package, so nothing is
+trained here. Every number below is measured on *test* images, which neither network has seen.
 """
 
 # %%
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.course import check
+from rebasin_edu.course import check, figures
 
 a, b = rb.load_or_train(rb.Recipe(seed=0)), rb.load_or_train(rb.Recipe(seed=1))
-digits = rb.load_data("mnist").test
+digits = rb.load_data("mnist").test.first(1000)
 for name, network in {"A": a, "B": b}.items():
-    score = rb.evaluate(network, None, digits)
-    print(f"network {name}: loss {score.loss:.3f}, accuracy {score.accuracy:.1%} on {len(digits.targets):,} images")
+    score = rb.evaluate(network, digits)
+    print(f"network {name}: loss {score.loss:.3f}, accuracy {score.accuracy:.1%}")
 
 # %% [markdown]
 """
 ## Half of each
 
-**Predict.** Take the average of every weight: half of A, half of B. A third network, right between two good ones. Will it recognise
-the digits as well as they do, make many more mistakes, or know next to nothing?
+**Predict.** Take the average of every weight: half of A, half of B. A third network, midway between
+two good ones. Will it recognise the digits as well as they do, make many more mistakes, or be
+useless? Write your choice into the cell before you run it.
 """
 
 # %%
+prediction = "..."  # "as well", "more mistakes" or "useless"
+
 state_a, state_b = a.state_dict(), b.state_dict()
 average = {name: 0.5 * state_a[name] + 0.5 * state_b[name] for name in state_a}
-
-naive = rb.evaluate(a, average, digits)
+naive = rb.evaluate(average, digits, model=a)
+print(f"you said: {prediction}")
 print(f"the average of A and B: loss {naive.loss:.3f}, accuracy {naive.accuracy:.1%}")
 assert naive.loss > 0.3  # far above either parent
 
 # %% [markdown]
 """
-The average is far worse than either parent. Between two good networks lies a hill, and its height is called the **barrier**.
+If you said "useless", you thought of a random network, which is right for one image in ten; most of
+what A and B know is still there. If you said "as well", you thought of averaging what they *say*.
+What is averaged here is what they *are*, and that costs many mistakes and a tenfold loss.
 
-One might conclude that the two found different solutions. But hidden units have no names. Unit 17 of A and unit 17 of B share a
-number and nothing else, and the average mixes a stroke detector with a loop detector. Perhaps B is much the same network as A, *with its hidden
-units shuffled*.
+The largest loss on the straight line between two networks, less the mean loss of its two ends, is
+the **barrier** between them. Two networks without a barrier are **linearly mode connected** (linear
+mode connectivity, LMC), and one says that they lie in one **basin** of the loss.
 
-## Find the shuffle
+Do A and B lie in different basins because they are different solutions? Perhaps not. Hidden units
+have no names. Unit 17 of A and unit 17 of B share a number and nothing else, and the average mixes
+a detector of one stroke with a detector of another.
 
-The **spec** says which units may be reordered without changing the function. **Weight matching** then looks for the order that brings B's
-weights closest to A's. It needs no data, only the two sets of weights.
+## Put the units in order
+
+A **permutation** gives the units of a hidden layer another order. It changes nothing that the
+network computes, if all that belongs to a unit moves along. To bring B into A's basin by a
+permutation of its units is called **Git Re-Basin**, after the paper (and after `git rebase`).
+
+The **spec** lists which weights a permutation must move together. **Weight matching** looks for the
+permutation that brings B's weights closest to A's. It needs no data.
 """
 
 # %%
 spec = rb.PermutationSpec.from_model(a, torch.zeros(1, 784))
-found = rb.weight_matching(spec, a, b)
-b_matched = spec.apply(b, found.permutation)
-print(f"{spec}: one order found in {found.seconds:.1f} s")
+match = rb.weight_matching(spec, a, b)
+b_matched = spec.apply(b, match.permutation)  # written π(B) from now on
 
-images = digits.inputs[:1000]
+images = digits.inputs
 with torch.no_grad():
-    before = b(images)
-    after = torch.func.functional_call(b, b_matched, images)
-print(f"reordering B changes its outputs by {(before - after).abs().max():.1e} at most")
+    before, after = b(images), torch.func.functional_call(b, b_matched, images)
+print(
+    f"found in {match.seconds:.1f} s; the outputs of B change by {(before - after).abs().max():.0e}"
+)
 assert torch.allclose(before, after, atol=1e-3)
 
 # %% [markdown]
 """
-**Predict.** The reordered B is *the same function* as B, and every unit of it now stands where its closest relative stands in A. What is
-half-way between them now?
+What did it do? A unit of the first layer reads 784 pixels, so its incoming weights are an image of
+what it looks for. Below: units of A, the units of B with the same numbers, and the units that
+matching puts there. Left the eight pairs that fit best, right eight pairs at random.
 """
 
 # %%
-lines = {
-    "naive": rb.linear_path(a, a, b, digits),
-    "matched": rb.linear_path(a, a, b_matched, digits),
-}
-for name, line in lines.items():
-    print(f"{name:8} barrier: loss {line.barrier.loss:.4f}, accuracy {100 * line.barrier.accuracy:.2f} points")
-
-rb.draw_curves(lines, title="What lies between A and B")
+first = {"A": state_a, "B": state_b, "π(B)": b_matched}
+first = {name: state["linear1.weight"] for name, state in first.items()}  # (512, 784) each
+similarity = torch.cosine_similarity(first["A"], first["π(B)"])
+at_random = torch.randperm(512, generator=torch.Generator().manual_seed(0))[:8]
+units = torch.cat([similarity.topk(8).indices, at_random])
+print(f"cosine of paired units: best {similarity.max():.2f}, median {similarity.median():.2f}")
+figures.draw_units(
+    {name: weight[units] for name, weight in first.items()},
+    groups=("the eight best pairs", "eight pairs at random"),
+)
 
 # %% [markdown]
 """
-The grey hill is the straight line from A to B. The green line goes from A to the *same* B with its units reordered, and the hill is gone:
-the dashed lines show the mean of both ends, and the matched curve never rises noticeably above it. Slide from A to B yourself:
+The best pairs look for the same strokes. The others are not alike at all: their median cosine is
+about a quarter. All in all π(B) is still 86 % as far from A as B is (notebook 02). **Predict.**
+π(B) is *the same function* as B, and a little nearer to A. What is the barrier between A and π(B)?
 """
 
 # %%
-slider = rb.explore(lines)
+lines = {"naive": rb.linear_path(a, b, digits), "matched": rb.linear_path(a, b_matched, digits)}
+for name, line in lines.items():
+    loss, accuracy = line.barrier
+    print(f"{name:8} barrier: loss {loss:.4f}, accuracy {100 * accuracy:.2f} points")
+assert lines["matched"].barrier.loss < 0.1 * lines["naive"].barrier.loss
+
+rb.show.draw_curves(lines, title="What lies between A and B")
+
+# %% [markdown]
+"""
+Grey is the line from A to B, green the line from A to the *same* B with its units reordered. The
+loss has a hill and the accuracy a valley on the grey line; on the green line both are gone. (The
+dashed lines are the means of both ends. A barrier of exactly 0 would need two equal ends: the worse
+of two unequal ends lies above their mean.)
+
+What do the averaged networks look like inside? Move alpha, the share of B. Left: eight units of the
+first layer, averaged as they are and averaged after matching. Right: the answers to ten images, one
+column each; dark is sure.
+"""
+
+# %%
+tiles, ten = units[:8], digits.inputs[:10]
+
+
+def mix(alpha):
+    states = {"naive": rb.lerp(a, b, alpha), "matched": rb.lerp(a, b_matched, alpha)}
+    weights = {name: state["linear1.weight"][tiles] for name, state in states.items()}
+    with torch.no_grad():
+        logits = {name: torch.func.functional_call(a, s, ten) for name, s in states.items()}
+    shares = {name: values.softmax(1) for name, values in logits.items()}
+    return figures.draw_mix(
+        weights, shares, ten.flatten(1), title=f"{1 - alpha:.0%} of A, {alpha:.0%} of B"
+    )
+
+
+# %%
+slider = rb.show.slider(mix, [k / 10 for k in range(11)], description="alpha", start=5)
 slider
 
-# %% tags=["nbval-check-output"]
-print("alphas on the line:", len(lines["matched"].alphas))
-print("the naive line has a barrier above 0.3:", lines["naive"].barrier.loss > 0.3)
-print("the matched line has one below 0.02:", lines["matched"].barrier.loss < 0.02)
-print("matching takes away nine tenths of it or more:", lines["matched"].barrier.loss < 0.1 * lines["naive"].barrier.loss)
-
 # %% [markdown]
 """
-One pair is an anecdote. Here are three pairs of networks, measured once on all 10,000 test images and stored with the package:
+At the midpoint the naive average is grey in every sense: its units are blurred, and its answers
+unsure. How much of the naive barrier is unsureness, and how much is wrong answers, is a question of
+notebook 02.
+
+One pair is an anecdote. Here are three pairs, measured once on all 10,000 test images. The pair
+above is the first of them, and the worst:
 """
 
 # %%
@@ -131,50 +184,65 @@ run = rb.load_run("mnist-mlp-barrier")
 print(f"{run['data']}, {run['samples']:,} test images, {run['recipe']['epochs']} epochs")
 for pair in run["pairs"]:
     naive, matched = pair["naive"], pair["matched"]
-    print(f"seeds {pair['seeds']}: loss barrier {naive['loss_barrier']:.2f} naive, {matched['loss_barrier']:.4f} matched; ", end="")
-    print(f"loss in the middle {matched['middle_loss']:.3f}, at the ends {matched['end_losses'][0]:.3f} and {matched['end_losses'][1]:.3f}")
+    points = [100 * line["accuracy_barrier"] for line in (naive, matched)]
+    print(f"seeds {pair['seeds']}: loss barrier {naive['loss_barrier']:.2f} naive, "
+          f"{matched['loss_barrier']:.4f} matched; accuracy {points[0]:.1f} and {points[1]:.2f} "
+          "points")
     assert matched["loss_barrier"] < 0.01 and matched["middle_loss"] < min(matched["end_losses"])
 
 # %% [markdown]
 """
-On images that the networks have never seen, the loss in the middle is even *lower* than at either end: the curve is convex. The accuracy
-is not higher: it stays about as good as the parents'. Merging is not a way to win accuracy.
+The naive barrier differs much from pair to pair, most of all in accuracy; the matched one is nearly
+nothing in all three. And on images that the networks have never seen, the loss at the midpoint is
+even *lower* than at either end. The accuracy is not higher: it stays about as good as the parents'.
+Merging is not a way to win accuracy.
 
 ## What could go wrong
 
-A shuffle must be carried through the whole network. Here only the first layer's rows are reordered and the second layer goes on reading
-them in the old order: every shape fits, nothing crashes, and the function is gone. `spec.apply` moves all that must move together.
+A permutation must be carried through the whole network. Here only the first layer's rows are
+reordered, and the second layer goes on reading them in the old order: every shape fits, nothing
+crashes, and the function is gone. `spec.apply` moves all that must move together.
 """
 
 # %%
-first_layer = [name for name, _ in a.named_parameters()][:2]
-half_done = {name: b_matched[name] if name in first_layer else value for name, value in state_b.items()}
-
-broken, mended = rb.evaluate(b, half_done, digits), rb.evaluate(b, b_matched, digits)
-print(f"only the first layer moved: {broken.accuracy:.1%};  moved as the spec says: {mended.accuracy:.1%}")
-assert broken.accuracy < 0.6 < mended.accuracy
+rows = ["linear1.weight", "linear1.bias"]
+half_done = {name: b_matched[name] if name in rows else state_b[name] for name in state_b}
+broken, whole = (rb.evaluate(state, digits, model=b) for state in (half_done, b_matched))
+print(f"only the first layer moved: {broken.accuracy:.1%};  as the spec says: {whole.accuracy:.1%}")
+assert broken.accuracy < 0.6 < whole.accuracy
 
 # %% [markdown]
 """
 ## It does not always work
 
-The same on scikit-learn's small digits, with networks of two hidden layers, eight units wide and then 128. The narrow pair keeps its
-barrier after matching: with eight units there is no good partner for each. Width matters, and so do training time, the learning rate and
-normalisation. This is a fact about *what training finds*, not a law about all networks: the paper itself constructs two perfect networks
-that no shuffle connects (section 4).
+The same on scikit-learn's small digits, with two hidden layers, eight units wide and then 128. The
+narrow pair keeps a barrier after matching. A likely reason: with eight units there are few partners
+to choose from. Width matters, and so do training time, the learning rate and normalisation. Linear
+mode connectivity after matching is a fact about *what training finds*, not about all networks: the
+paper itself constructs two perfect networks that no permutation connects (section 4).
 """
 
 # %%
-small = rb.load_data("digits")
-barriers = {}
+small, pairs, barriers = rb.load_data("digits"), {}, {}
 for width in (8, 128):
-    pair = [rb.MLP(inputs=64, hidden=(width, width), classes=10, seed=seed) for seed in (0, 1)]
-    pair = [rb.train(net, small, epochs=25, lr=3e-3, batch_size=128, seed=seed, progress=False).model for seed, net in enumerate(pair)]
-    small_spec = rb.PermutationSpec.from_model(pair[0], torch.zeros(1, 64))
-    moved = small_spec.apply(pair[1], rb.weight_matching(small_spec, *pair).permutation)
-    lines_small = [rb.linear_path(pair[0], pair[0], other, small.test) for other in (pair[1], moved)]
-    barriers[width] = [line.barrier.loss for line in lines_small]
-    print(f"width {width:3}: barrier {barriers[width][0]:.2f} naive, {barriers[width][1]:.3f} matched")
+    nets = [rb.lab.MLP(inputs=64, hidden=(width, width), classes=10, seed=seed) for seed in (0, 1)]
+    a_small, b_small = (
+        rb.train(net, small, epochs=25, lr=3e-3, batch_size=128, seed=seed, progress=False).model
+        for seed, net in enumerate(nets)
+    )
+    pairs[width] = (a_small, b_small)
+
+# %%
+for width, (a_small, b_small) in pairs.items():
+    small_spec = rb.PermutationSpec.from_model(a_small, torch.zeros(1, 64))
+    permuted = small_spec.apply(
+        b_small, rb.weight_matching(small_spec, a_small, b_small).permutation
+    )
+    curves = [rb.linear_path(a_small, other, small.test) for other in (b_small, permuted)]
+    barriers[width] = [curve.barrier.loss for curve in curves]
+    print(
+        f"width {width:3}: barrier {barriers[width][0]:.2f} naive, {barriers[width][1]:.3f} matched"
+    )
 assert barriers[8][1] > 5 * barriers[128][1]
 
 # %% [markdown]
@@ -186,22 +254,25 @@ assert barriers[8][1] > 5 * barriers[128][1]
 | **00** tour | What happens when you average two networks? |
 | **01** symmetry | When are two networks the same function? |
 | **02** barrier | Why does naive averaging fail? |
-| **03** assignment | How do we find the shuffle? |
-| **04** weight matching | What if each layer's shuffle depends on the next? |
+| **03** assignment | How do we find the permutation of one layer? |
+| **04** weight matching | What if each layer's permutation depends on the next? |
 | **05** straight-through | Can we train the permutation? |
 
-More are on their way: any architecture, width and time, repair, residual networks, merging many, split data, the limits.
+These six take 6 to 7 hours with their exercises. More are on their way: any architecture, width and
+time, repair, residual networks, merging many, split data, the limits.
 
 ## Recap
 
-Averaging two networks that were trained apart usually lands on a hill. Much of that hill is an accident of bookkeeping: hidden units in
-different orders. Reorder the units of one network, which changes nothing about what it computes, and for a wide, well-trained network
-the straight line between the two stays low all the way.
+The average of two networks that were trained apart usually has a far higher loss than both. Much of
+that barrier is an accident of bookkeeping: hidden units in different orders. Reorder the units of
+one network, which changes nothing about what it computes, and for a wide, well-trained MLP the
+straight line between the two stays low all the way.
 
 ## Exercises
 
-**00-1** · easy · 3 minutes. On a path the losses at five alphas are 0.1, 0.5, 0.7, 0.4, 0.3. How high is the barrier, as the paper defines it
-(the largest loss on the path, less the mean of the losses at its two ends)?
+**00-1** · easy · 2 minutes. On a path the losses at five alphas are 0.1, 0.5, 0.7, 0.4, 0.3. How
+high is the barrier, as the paper defines it (the largest loss on the path, less the mean of the
+losses at its two ends)?
 
 <details><summary>Hint</summary>The ends are the first and the last number.</details>
 """
@@ -217,8 +288,8 @@ check("00-1", answer)
 
 # %% [markdown]
 """
-**00-2** · easy · 3 minutes. A network has three hidden layers of 4, 3 and 2 units. In how many ways can its hidden units be reordered
-without changing what it computes?
+**00-2** · easy · 3 minutes. A network has three hidden layers of 4, 3 and 2 units. In how many ways
+can its hidden units be reordered without changing what it computes?
 
 <details><summary>Hint</summary>Four units can stand in 4! orders, whatever order the other layers stand in.</details>
 """
@@ -235,10 +306,12 @@ check("00-2", answer)
 
 # %% [markdown]
 """
-**00-3** · medium · 6 minutes. Write `mix(a, b, alpha)`: the state dict that has the share `alpha` of B and the rest of A.
+**00-3** · easy · 4 minutes. Write `mix(a, b, alpha)`: the state dict that has the share `alpha` of
+B and the rest of A.
 
 <details><summary>Hint</summary>One dictionary comprehension over the names of <code>a</code>; leave <code>a</code> itself alone.</details>
 """
+
 
 # %% tags=["exercise"]
 def mix(a, b, alpha):
@@ -257,12 +330,46 @@ check("00-3", mix)
 
 # %% [markdown]
 """
+**Your own pair** · open · 20 minutes. Train two networks of a width of your choice on the small
+digits, match them, and draw both lines with `rb.show.draw_curves`. At which width does the matched
+barrier fall below a tenth of the naive one? Is the answer the same for seeds 2 and 3? The cell
+above "The course" has all that you need; your answer is a figure.
+
+## Questions
+
+**1.** Why does a permutation of hidden units leave the outputs unchanged?
+<details><summary>The units are alike anyway.</summary>No: the eight random pairs above are not alike at all.</details>
+<details><summary>Each unit takes its incoming weights, its bias and its outgoing weights along.</summary>Right: the next layer sums the same terms in another order.</details>
+<details><summary>Softmax does not depend on order.</summary>No: the ten outputs are never permuted.</details>
+
+**2.** The barrier between A and B is 0. What does that say?
+<details><summary>A and B are the same network.</summary>No: only that no loss on the line between them exceeds the mean of the ends.</details>
+<details><summary>A and B are linearly mode connected.</summary>Right.</details>
+<details><summary>The loss falls monotonically from A to B.</summary>No: it may fall and rise again, as on the green line above.</details>
+
+**3.** Does the average of A and π(B) need both networks when it is used?
+<details><summary>Yes, it is an ensemble.</summary>No: an ensemble averages outputs. Here the weights are averaged, and one network remains.</details>
+<details><summary>No.</summary>Right: it costs as much as one network.</details>
+
+**4.** Is π(B) nearly equal to A?
+<details><summary>Yes, else the line could not be flat.</summary>No: it is still 86 % as far from A as B. A flat line does not need near ends.</details>
+<details><summary>No.</summary>Right: the line is flat although most pairs of units agree only in part.</details>
+
+**5.** Which images should a barrier be measured on?
+<details><summary>Training images: the networks know them best.</summary>No: their loss there is lower than on new images, for A and B more than for the average.</details>
+<details><summary>Images that neither network has seen.</summary>Right.</details>
+
+**6.** Does matching always remove the barrier?
+<details><summary>Yes, it is a theorem.</summary>No: the narrow networks above keep one, and the paper constructs a pair that no permutation connects.</details>
+<details><summary>No, it depends on what training has found.</summary>Right: width, training time, learning rate and normalisation matter.</details>
+
 ## References
 
-* Ainsworth, Hayase, Srinivasa: *Git Re-Basin: Merging Models modulo Permutation Symmetries*, ICLR 2023: section 2 for barriers, section 3.2 for
-  weight matching, section 4 for the counterexample.
-* Frankle, Dziugaite, Roy, Carbin: *Linear Mode Connectivity and the Lottery Ticket Hypothesis*, ICML 2020.
+* Ainsworth, Hayase, Srinivasa: *Git Re-Basin: Merging Models modulo Permutation Symmetries*, ICLR
+  2023: section 2 for barriers, section 3.2 for weight matching, section 4 for the counterexample.
+* Frankle, Dziugaite, Roy, Carbin: *Linear Mode Connectivity and the Lottery Ticket Hypothesis*,
+  ICML 2020.
 """
 
 # %% tags=["smoke"]
-assert rb.move_all(slider) == 21  # every position of every control was visited
+assert rb.show.move_all(slider) == 11  # every position of every control was visited

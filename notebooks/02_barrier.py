@@ -17,19 +17,21 @@
 
 | | |
 |---|---|
-| **Question** | Two good networks, and a bad one half-way. What breaks in between? |
+| **Question** | Two good networks, and a bad one midway between them. What breaks? |
 | **You will be able to** | tell averaging outputs from averaging weights; name the barrier three ways; see the loss over a plane; predict how much variance an average loses |
-| **You need** | notebook 01 (what a permutation of hidden units is); mean, deviation and correlation |
-| **Time** | 30 minutes to read; about a minute to run on two CPU cores, less on a GPU |
-| **Data** | MNIST: the full test set where it is at hand, else 1,000 images that a dependency ships; the cell says which |
+| **You need** | notebook 01 (what a permutation of hidden units is); mean, standard deviation and correlation |
+| **Time** | 50 minutes to read; about a minute to run on two CPU cores, less on a GPU |
+| **Data** | MNIST test images, which the networks have not seen: 1,000 come with the package |
+| **Words** | [glossary and notation](GLOSSARY.md) |
 """
 
 # %% [markdown]
 """
 ## Two ways to average
 
-The same two networks as in the tour. There are two things that one may average: what they *say* (run both, take the mean of the
-outputs: an **ensemble**) and what they *are* (take the mean of each weight, run one network).
+The same two networks as in the tour. There are two things that one may average: what they *say*
+(run both, take the mean of the outputs: an **ensemble**) and what they *are* (take the mean of each
+weight, run one network).
 
 **Predict.** Which of the two is better than A and B, and which is worse?
 """
@@ -38,144 +40,101 @@ outputs: an **ensemble**) and what they *are* (take the mean of each weight, run
 import os
 
 import torch
+import torch.nn.functional as F
 
 import rebasin_edu as rb
-from rebasin_edu.course import check
+from rebasin_edu.course import check, figures
 
 FAST = bool(os.environ.get("REBASIN_EDU_FAST"))
 a, b = rb.load_or_train(rb.Recipe(seed=0)), rb.load_or_train(rb.Recipe(seed=1))
 state_a, state_b = a.state_dict(), b.state_dict()
 data = rb.load_data("mnist")
-digits = data.test.first(500) if FAST else data.test.first(1000)
+digits = data.test.first(500 if FAST else 1000)
 
 # %%
 images, labels = digits
 with torch.no_grad():
-    outputs = 0.5 * a(images) + 0.5 * b(images)  # (samples, classes)
     half = {name: 0.5 * state_a[name] + 0.5 * state_b[name] for name in state_a}
-    weights = torch.func.functional_call(a, half, images)
+    answers = {"A": a(images), "B": b(images), "mean of outputs": 0.5 * (a(images) + b(images))}
+    answers["mean of weights"] = torch.func.functional_call(a, half, images)  # (samples, classes)
 
-for name, logits in {"A": a(images), "B": b(images), "mean of outputs": outputs, "mean of weights": weights}.items():
-    loss = torch.nn.functional.cross_entropy(logits, labels)
+for name, logits in answers.items():
+    loss = F.cross_entropy(logits, labels)
     accuracy = (logits.argmax(1) == labels).float().mean()
     print(f"{name:16} loss {loss:.3f}, accuracy {accuracy:.1%}")
 
 # %% [markdown]
 r"""
-The ensemble is as good as the parents or better, and costs two networks at every use. The mean of the weights costs one network, and fails.
+The ensemble is as good as the parents or better, and costs two networks at every use. That is no
+accident: cross-entropy is a *convex* function of the outputs, so the loss of averaged outputs is
+never above the mean of both losses. The mean of the weights costs one network, and fails.
 
-For *linear* networks the two are the same thing: $\frac12 W_A x + \frac12 W_B x = \frac12 (W_A + W_B)\,x$. Whatever goes wrong must come from
-having layers on top of each other. Two layers without any nonlinearity show it already:
+For a *single linear layer* the two averages are equal: $\frac12 W_A x + \frac12 W_B x = \frac12
+(W_A + W_B)\,x$. Two linear layers already differ:
 
 $$\tfrac12(V_A + V_B)\cdot\tfrac12(W_A + W_B) = \tfrac14\big(V_A W_A + V_B W_B\big) + \tfrac14\big(V_A W_B + V_B W_A\big).$$
 
-The last bracket reads the units of one network with the weights of the other. It is half of the average, and it means something only if unit 17
-is the same unit in both.
+The last bracket reads the units of one network with the weights of the other. It is half of the
+average, and it means something only if unit 17 is the same unit in both.
 """
 
-# %% tags=["nbval-check-output"]
+# %%
 g = torch.Generator().manual_seed(0)
-Wa, Va, Wb, Vb = (torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((6, 4), (3, 6)) * 2)
-one_layer = torch.allclose(0.5 * (Wa + Wb), 0.5 * Wa + 0.5 * Wb)
+Wa, Va, Wb, Vb = (
+    torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((6, 4), (3, 6)) * 2
+)
 mean_of_weights = 0.5 * (Va + Vb) @ (0.5 * (Wa + Wb))
 mean_of_outputs = 0.5 * (Va @ Wa + Vb @ Wb)
-strangers = 0.25 * (Va @ Wb + Vb @ Wa)
-print("one linear layer, both means agree: ", one_layer)
-print("two linear layers, both means agree:", torch.allclose(mean_of_weights, mean_of_outputs))
-print("half of it, plus the strangers' part:", torch.allclose(mean_of_weights, 0.5 * mean_of_outputs + strangers))
+crossed = 0.25 * (Va @ Wb + Vb @ Wa)
+assert torch.allclose(mean_of_weights, 0.5 * mean_of_outputs + crossed)
+print(
+    "two linear layers: the two averages differ by "
+    f"{(mean_of_weights - mean_of_outputs).norm() / mean_of_outputs.norm():.0%}"
+)
 
 # %% [markdown]
 """
 ## A, and A in another order
 
-Are A and B so different? Take B out of the experiment. Shuffle the hidden units of A: the same function (notebook 01), the same
-loss, the same everything. Then average A with its own shuffled copy.
+Are A and B so different? Take B out of the experiment. Shuffle the hidden units of A: the same
+function (notebook 01), the same loss, the same everything. Then average A with its own shuffled
+copy.
 
-**Predict.** The barrier between a network and *itself in another order*: none, a small one, or as high as between A and B?
+**Predict.** The barrier between a network and *itself in another order*: none, a small one, or as
+high as between A and B?
 """
 
 # %%
+prediction = "..."  # "none", "small" or "as high"
+
 spec = rb.PermutationSpec.from_model(a, torch.zeros(1, 784))
-self_shuffled = spec.apply(a, spec.random(seed=3))
-found = rb.weight_matching(spec, a, b)
-b_matched = spec.apply(b, found.permutation)
+a_permuted = spec.apply(a, spec.random(seed=3))
+b_matched = spec.apply(b, rb.weight_matching(spec, a, b).permutation)
 
 alphas = 13 if FAST else 25
 lines = {
-    name: rb.linear_path(a, a, other, digits, alphas=alphas)
-    for name, other in {"shuffled self": self_shuffled, "naive": b, "matched": b_matched}.items()
+    name: rb.linear_path(a, other, digits, alphas=alphas)
+    for name, other in {"A permuted": a_permuted, "naive": b, "matched": b_matched}.items()
 }
 for name, line in lines.items():
-    print(f"A to {name:13} barrier: loss {line.barrier.loss:.3f}, accuracy {100 * line.barrier.accuracy:.1f} points")
-
-rb.draw_curves({name: lines[name] for name in ("shuffled self", "matched")}, title="from A to itself in another order")
-
-# %% tags=["nbval-check-output"]
-height = {name: line.barrier.loss for name, line in lines.items()}
-print("A and itself shuffled: a barrier above 0.5:", height["shuffled self"] > 0.5)
-print("within a third of the one between A and B:", abs(height["shuffled self"] / height["naive"] - 1) < 1 / 3)
-print("after matching, below a twentieth of it:", height["matched"] < height["naive"] / 20)
-
-# %% [markdown]
-"""
-Nearly as high. So a high barrier is *no evidence* that two networks found different solutions: the shuffle alone makes one. It does not
-prove the reverse either. That B is much like A in another order is what the green line, from A to the matched B, says.
-
-Each curve is nothing but a loop. By hand, and by the library:
-"""
+    loss, accuracy = line.barrier
+    print(f"A to {name:11} barrier: loss {loss:.3f}, accuracy {100 * accuracy:.1f} points")
 
 # %%
-by_hand = []
-for alpha in lines["naive"].alphas:
-    mixed = {name: (1 - alpha) * state_a[name] + alpha * state_b[name] for name in state_a}
-    with torch.no_grad():
-        logits = torch.func.functional_call(a, mixed, images)
-    by_hand.append(torch.nn.functional.cross_entropy(logits, labels).item())
+print(f"you said: {prediction}")
+assert lines["A permuted"].barrier.loss > 0.5 and lines["matched"].barrier.loss < 0.05
 
-barrier = max(by_hand) - 0.5 * (by_hand[0] + by_hand[-1])
-assert torch.allclose(torch.tensor(by_hand), torch.tensor(lines["naive"].loss), atol=1e-3)
-assert abs(barrier - lines["naive"].barrier.loss) < 1e-3
-print(f"barrier by hand {barrier:.3f}, by the library {lines['naive'].barrier.loss:.3f}")
+shown = {"from A to A permuted": lines["A permuted"], "matched": lines["matched"]}
+rb.show.draw_curves(shown, title="two right ends: A permuted (blue), π(B) (green)")
 
 # %% [markdown]
 """
-## Three things called "the barrier"
+Nearly as high as between A and B. If you said "none", you thought of the function, which is the
+same at both ends; but the line runs through *weights*. So a high barrier is *no evidence* that two
+networks found different solutions: a permutation alone makes one.
 
-When both ends are equally good there is little to argue about. Take ends that are not: A, and a network that has just begun its
-training. Three definitions are in use:
-
-* **paper**: the highest loss on the way, less the mean of both ends (Git Re-Basin, definition 2.2);
-* **line**: the largest height over the straight line between the ends (Entezari et al., and most later papers);
-* **midpoint**: the loss at alpha = ½ less the mean of both ends (REPAIR, ZipIt).
-
-**Predict.** Which one is largest here, and can any be negative?
-"""
-
-# %%
-little = data.subset(500, seed=0)
-beginner = rb.train(rb.MLP(seed=2), little, epochs=1, batch_size=100, seed=2, progress=False).model
-uneven = rb.linear_path(a, a, spec.apply(beginner, rb.weight_matching(spec, a, beginner).permutation), digits)
-for name, value in uneven.barriers.items():
-    print(f"{name:9} {value.loss:+.2f}")
-
-rb.draw_barriers(uneven, title="from A to a beginner (matched)")
-
-# %% tags=["nbval-check-output"]
-paper, line, middle = (uneven.barriers[name].loss for name in ("paper", "line", "midpoint"))
-print("the paper's is the largest:", paper > line > middle)
-print("the midpoint's is negative:", middle < 0)
-print("the paper's is never below half the difference of the ends:", paper >= 0.5 * abs(uneven[1].loss - uneven[0].loss))
-
-# %% [markdown]
-r"""
-One curve, three answers: a large barrier, a smaller one, and "better than average". The paper's number is at least
-$\frac12|L(A) - L(B)|$, even for a path that goes straight down from the worse end; the midpoint's can be negative while a hill stands beside it.
-So a number without its definition says little. This course quotes the paper's and draws the curve.
-
-## The plane through A, B and π(B)
-
-Three points make a plane: A, B, and the matched B, written π(B). One axis points from A to B; the other is what is left of π(B) − A once
-its part along the first is taken away (Gram–Schmidt). In units of |B − A|, by hand:
+It does not prove the reverse either. The green line shows that *some* copy of B lies in A's basin.
+It does not show that the two are alike:
 """
 
 
@@ -184,121 +143,225 @@ def flat(state):
     return torch.cat([value.flatten().double() for value in state.values()])
 
 
-first, second = flat(state_b) - flat(state_a), flat(b_matched) - flat(state_a)
-along = (second @ first / (first @ first)).item()
-rest = second - along * first
-height = (rest.norm() / first.norm()).item()
-print(f"A (0, 0)   B (1, 0)   π(B) ({along:.3f}, {height:.3f});   one unit is {first.norm():.2f} long")
+ends = {"B": flat(state_b), "π(B)": flat(b_matched)}
+for name, vector in ends.items():
+    distance = (vector - flat(state_a)).norm() / (ends["B"] - flat(state_a)).norm()
+    print(
+        f"{name:5} distance to A: {distance:.3f} of |B − A|, cosine "
+        f"{torch.cosine_similarity(vector, flat(state_a), 0):.3f}"
+    )
 
 # %% [markdown]
 """
-The loss at each point of a grid over this plane takes some minutes on all 10,000 test images, so it was measured once and is stored with
-the package. **Predict** how it looks: one valley or two? Where is the ridge?
+π(B) is still 86 % as far from A as B was. Matching does not make two networks nearly equal; it
+makes them alike *enough* that the line between them is flat.
+
+Each curve is nothing but a loop over alpha:
+"""
+
+# %%
+by_hand = []
+for alpha in lines["naive"].alphas:
+    mixed = {name: (1 - alpha) * state_a[name] + alpha * state_b[name] for name in state_a}
+    with torch.no_grad():
+        by_hand.append(F.cross_entropy(torch.func.functional_call(a, mixed, images), labels).item())
+
+barrier = max(by_hand) - 0.5 * (by_hand[0] + by_hand[-1])
+print(f"barrier by hand {barrier:.3f}, by the library {lines['naive'].barrier.loss:.3f}")
+assert abs(barrier - lines["naive"].barrier.loss) < 1e-3
+
+# %% [markdown]
+"""
+## Three things called "the barrier"
+
+When both ends are equally good there is little to argue about. Take ends that are not: A, and a
+network that has just begun its training. Three definitions are in use:
+
+* **paper**: the highest loss on the way, less the mean of both ends (Git Re-Basin, definition 2.2);
+* **line**: the largest height over the straight line between the ends (Entezari et al. 2022, Theus
+  et al. 2025);
+* **midpoint**: the loss at alpha = ½ less the mean of both ends (REPAIR, ZipIt).
+
+**Predict.** Which one is largest here, and can any be negative?
+"""
+
+# %%
+little = data.subset(500, seed=0)
+beginner = rb.train(
+    rb.lab.MLP(seed=2), little, epochs=1, batch_size=100, seed=2, progress=False
+).model
+beginner_matched = spec.apply(beginner, rb.weight_matching(spec, a, beginner).permutation)
+uneven = rb.linear_path(a, beginner_matched, digits)
+heights = {name: barrier.loss for name, barrier in uneven.barriers.items()}
+assert (
+    heights["midpoint"] < 0 < 0.5 * abs(uneven.at(1).loss - uneven.at(0).loss) <= heights["paper"]
+)
+
+figures.draw_barriers(uneven, title="from A to a beginner (matched)")
+
+# %% [markdown]
+r"""
+One curve, three answers: a large barrier, a smaller one, and "better than average". (Which one is
+largest depends on the curve: in exercise 02-1 it is not the paper's.) The paper's number is at
+least $\frac12|L(A) - L(B)|$, even for a path that goes straight down from the worse end; the
+midpoint's can be negative while the curve has a hill beside it. So a number without its definition
+says little. This course quotes the paper's and draws the curve.
+
+## The plane through A, B and π(B)
+
+Three points make a plane: A, B, and the matched B, written π(B). One axis points from A to B; the
+other is what remains of π(B) − A once its part along the first is taken away (Gram–Schmidt). In
+units of |B − A|, by hand:
+"""
+
+# %%
+first, second = (vector - flat(state_a) for vector in ends.values())
+along = (second @ first / (first @ first)).item()
+rest = second - along * first
+height = (rest.norm() / first.norm()).item()
+print(
+    f"A (0, 0)   B (1, 0)   π(B) ({along:.3f}, {height:.3f});   one unit is {first.norm():.2f} long"
+)
+
+# %% [markdown]
+"""
+The loss at each point of a grid over this plane takes some minutes on all 10,000 test images, so it
+was measured once and is stored with the package. **Predict** how it looks: one valley or two?
 """
 
 # %%
 run = rb.load_run("mnist-mlp-plane")
 plane = rb.Plane(**run["plane"])
 x, y = plane.points["π(B)"]
-assert abs(x - along) < 0.02 and abs(y - height) < 0.02 and abs(plane.distance / first.norm() - 1) < 0.01
+assert (
+    abs(x - along) < 0.02
+    and abs(y - height) < 0.02
+    and abs(plane.distance / first.norm() - 1) < 0.01
+)
 
-print(f"{run['data']}, {run['samples']:,} test images, {len(plane.x)} × {len(plane.y)} points, made by: {run['command']}")
-rb.draw_plane(plane, title="test loss over the plane through A, B and π(B)")
+print(
+    f"{run['data']}, {run['samples']:,} test images, {len(plane.x)} × {len(plane.y)} points; "
+    f"{run['command']}"
+)
+rb.show.draw_plane(plane, cap=1.2, title="test loss, 10,000 test images")
 
 # %% [markdown]
 """
-B and π(B) are *one function in two places*. From A to B the way leads over a ridge; from A to π(B) it stays in one valley. Matching did not
-make B better: it chose, among all the copies of B, one on A's side of the ridge. A check of the stored picture against a fresh
-measurement, at the points we know:
+B and π(B) are *one function in two places*. From A to B the way leads over a ridge; from A to π(B)
+it stays in one valley. Matching did not make B better: it chose, among all the copies of B, one on
+A's side of the ridge.
 """
-
-# %%
-for name, line in {"naive": lines["naive"], "matched": lines["matched"]}.items():
-    stored = run["curves"][name]
-    middle = stored["loss"][len(stored["loss"]) // 2]
-    print(
-        f"{name:8} loss half-way: {middle:.3f} on {run['samples']:,} test images, {line[0.5].loss:.3f} on {len(labels):,} images here"
-    )
-    assert abs(middle - line[0.5].loss) < 0.25
-
-ends = run["curves"]["matched"]["loss"]
-assert middle < min(ends[0], ends[-1]) and run["curves"]["matched"]["loss_barrier"] < 0.02
 
 # %% [markdown]
 """
 ## What breaks inside: variance collapse
 
-Look into the half-way network. Push the images through A, through B and through the average, and write down for each hidden unit how much it
-*varies* from image to image before its ReLU.
+Look into the network at the midpoint. Push the images through A, through B and through the average,
+and write down for each hidden unit how much it *varies* from image to image before its ReLU.
 
-**Predict.** If units 17 of A and B have nothing to do with each other, how much does their average vary, compared with each of them?
+**Predict.** If units 17 of A and B have nothing to do with each other, how much does their average
+vary, compared with each of them?
 """
 
 
 # %%
 def before_relu(state):
-    found, h = [], images.flatten(1)
+    layers, h = [], images.flatten(1)
     for layer in ("linear1", "linear2", "linear3"):
         z = h @ state[f"{layer}.weight"].T + state[f"{layer}.bias"]  # (samples, units)
-        found.append(z)
+        layers.append(z)
         h = torch.relu(z)
-    return found
+    return layers
 
 
 of_a, of_b, of_half = before_relu(state_a), before_relu(state_b), before_relu(half)
 for layer, (za, zb, z) in enumerate(zip(of_a, of_b, of_half), start=1):
-    left = z.std(0).norm() / (0.5 * (za.std(0) + zb.std(0))).norm()
-    print(f"layer {layer}: half-way, the units keep {left:.0%} of their parents' deviation")
-    assert left < (0.8, 0.4, 0.2)[layer - 1]
+    kept = z.std(0).norm() / (0.5 * (za.std(0) + zb.std(0))).norm()
+    print(
+        f"layer {layer}: at the midpoint, the units keep {kept:.0%} of their parents' standard "
+        "deviation"
+    )
+    assert kept < (0.8, 0.4, 0.2)[layer - 1]
+
+# %% [markdown]
+"""
+The standard deviation shrinks from layer to layer, to about a tenth in the third: **variance
+collapse**. What becomes of the outputs? **Predict.** Are the ten logits of the average in the wrong
+order, or only too small? Multiply them all by one number and look:
+"""
+
+# %%
+logits = answers["mean of weights"]
+print(f"standard deviation of the logits: {logits.std():.2f}, of A's {answers['A'].std():.2f}")
+for factor in (1, 2, 5, 10):
+    accuracy = (logits.argmax(1) == labels).float().mean()
+    print(
+        f"logits × {factor:2}: loss {F.cross_entropy(factor * logits, labels):.2f}, accuracy "
+        f"{accuracy:.1%}"
+    )
+assert F.cross_entropy(5 * logits, labels) < 0.6 * F.cross_entropy(logits, labels)
 
 # %% [markdown]
 r"""
-The deeper, the quieter: in the last hidden layer next to nothing is left, and the output hardly depends on the image. For one layer
-there is a law. Let X and Y have deviations $\sigma_0, \sigma_1$ and correlation $\rho$; then
+The logits have become thirteen times smaller: the network still ranks the digits fairly well (8 in
+10 are right), but is unsure of all of them. One factor removes most of the naive *loss* barrier,
+and no factor changes the accuracy. So loss and accuracy barriers tell different things, and one
+should always look at both.
+
+Where does the collapse come from? For one layer there is a law. Let X and Y have standard
+deviations $\sigma_0, \sigma_1$ and correlation $\rho$; then
 
 $$\mathrm{sd}\big((1-\alpha)X + \alpha Y\big) = \sqrt{(1-\alpha)^2\sigma_0^2 + \alpha^2\sigma_1^2 + 2\alpha(1-\alpha)\,\sigma_0\sigma_1\,\rho}.$$
 
-It is the law of cosines: draw X and Y as arrows as long as their deviations, at an angle whose cosine is $\rho$. The mix lies on the chord
-between their tips, and a chord passes closer to the centre than its ends. For units that have nothing to do with each other:
+It is the law of cosines: draw X and Y as vectors as long as their standard deviations, at an angle
+whose cosine is $\rho$. The mix lies on the chord between their tips, and a chord passes closer to
+the centre than its ends. For unrelated units:
 """
 
 # %%
-rb.draw_dial(0.0, 0.5)
+figures.draw_vector_diagram(0.0, 0.5)
 
 # %% [markdown]
 """
-Turn the dial. **Predict** first: at which correlation is nothing lost, and where on the chord is the loss largest?
+Move both sliders. **Predict** first: which correlation must two units have if nine tenths of the
+standard deviation are to remain at the midpoint?
 """
 
 # %%
-rhos, shares = ([0, 0.5, 1], [0, 0.5, 1]) if FAST else ([-0.5, 0, 0.4, 0.7, 1], [0, 0.25, 0.5, 0.75, 1])
-pictures = [[rb.png(rb.draw_dial(rho, alpha)) for alpha in shares] for rho in rhos]
-texts = [
-    [
-        f"correlation {rho}, alpha {al}: deviation {((1 - al) ** 2 + al**2 + 2 * al * (1 - al) * rho) ** 0.5:.2f} of 1"
-        for al in shares
-    ]
-    for rho in rhos
-]
-dial = rb.frames_grid(
-    pictures, [str(rho) for rho in rhos], [str(al) for al in shares],
-    descriptions=("rho", "alpha"), texts=texts, start=(1, len(shares) // 2),
-)  # fmt: skip
-dial
+rhos, shares = (
+    ([0, 0.5, 1], [0, 0.5, 1]) if FAST else ([-0.5, 0, 0.4, 0.7, 1], [0, 0.25, 0.5, 0.75, 1])
+)
+vectors = rb.show.slider_grid(
+    figures.draw_vector_diagram,
+    rhos,
+    shares,
+    descriptions=("rho", "alpha"),
+    text=lambda rho, alpha: (
+        f"correlation {rho}, alpha {alpha}: {figures.mixed_std(rho, alpha):.2f} of 1"
+    ),
+    start=(1, len(shares) // 2),
+)
+vectors
 
 # %% [markdown]
 r"""
-Nothing is lost at $\rho = 1$ only, and most in the middle of the chord. Does the law hold in the networks? In the first layer it must,
-to the last digit: its inputs are the images, so its output *is* the mix of A's and B's. Here it is for every unit and several alphas, by
-hand, by the library's `closed_form`, and measured:
+Nothing is lost at $\rho = 1$ only, and most in the middle of the chord; for nine tenths the
+correlation must be 0.62. Does the law hold in the networks? In the first layer it must, to the last
+digit: its inputs are the images, so its output *is* the mix of A's and B's. Here are the 512 units
+together, at five alphas:
 """
 
 
 # %%
 def law(s0, s1, rho, alpha):
-    return ((1 - alpha) ** 2 * s0**2 + alpha**2 * s1**2 + 2 * alpha * (1 - alpha) * s0 * s1 * rho).clamp_min(0).sqrt()
+    return (
+        ((1 - alpha) ** 2 * s0**2 + alpha**2 * s1**2 + 2 * alpha * (1 - alpha) * s0 * s1 * rho)
+        .clamp_min(0)
+        .sqrt()
+    )
 
 
+# %%
 measured = {}
 for name, other in {"naive": state_b, "matched": b_matched}.items():
     x, y = of_a[0], before_relu(other)[0]
@@ -308,86 +371,103 @@ for name, other in {"naive": state_b, "matched": b_matched}.items():
     for alpha in measured[name][0]:
         sd = before_relu(rb.lerp(state_a, other, alpha))[0].std(0, correction=0)
         assert torch.allclose(sd, law(s0, s1, rho, alpha), atol=1e-4)
-        assert torch.allclose(law(s0, s1, rho, alpha), rb.closed_form(s0, s1, rho, alpha))
         measured[name][1].append((sd.norm() / ((1 - alpha) * s0 + alpha * s1).norm()).item())
 
 # %%
-rb.draw_deviations([0, 0.25, 0.5, 0.75, 1], measured, title="first layer: 512 units, and the law")
+figures.draw_standard_deviations(
+    [0, 0.25, 0.5, 0.75, 1], measured, title="first layer: all 512 units together, and the law"
+)
 
 # %% [markdown]
 r"""
-Strangers ($\rho \approx 0$) keep $1/\sqrt2$, about 71 %; matched units correlate, and keep more. In a deeper layer the inputs have shrunk
-already, and each layer's loss comes on top. `diagnose` measures it layer by layer:
+Unrelated units ($\rho = 0$) keep $1/\sqrt2$, about 71 %; A and B as they are keep a little more,
+because their units correlate at 0.05 on average; matched units keep most. In a deeper layer the
+inputs have shrunk already, and what the layers keep multiplies. `diagnose` measures it layer by
+layer:
 """
 
 # %%
 solid, dotted = {}, {}
-for name, other in {"naive": state_b, "matched": b_matched}.items():
-    layers = rb.diagnose(a, a, other, digits).layers[:3]
+for name, other in {"naive": b, "matched": b_matched}.items():
+    layers = rb.diagnose(a, other, digits).layers[:3]
     solid[name], dotted[name] = [x.measured for x in layers], [x.predicted for x in layers]
-    print(f"{name:8} mean correlation of paired units: " + ", ".join(f"{x.mean_correlation:+.2f}" for x in layers))
-
-again = [z.std(0).norm() / (0.5 * (za.std(0) + zb.std(0))).norm() for za, zb, z in zip(of_a, of_b, of_half)]
-assert torch.allclose(torch.tensor(solid["naive"]), torch.tensor(again), atol=1e-3)  # the library's and ours
-rb.draw_collapse(solid, dotted, title="half-way between A and B")
+    means = ", ".join(f"{x.mean_correlation:+.2f}" for x in layers)
+    print(f"{name:8} mean correlation of paired units: {means}")
+figures.draw_variance_collapse(solid, dotted, title="at the midpoint between A and B")
 
 # %% [markdown]
 """
-The dotted lines are the law: what averaging *this* layer alone would take. The solid lines are the network: losses pile up from layer to layer.
+The dotted lines are the law: what averaging *this* layer alone would take. The solid lines are the
+network: what each layer keeps is multiplied from layer to layer.
 
-Is the collapse only a sign of the trouble, or the trouble itself? Test it: **mend the statistics and nothing else**. `repair` takes the naive
-average and gives each hidden unit back the mean and deviation of its parents. The units are still the wrong pairs. **Predict** the accuracy.
+Is the collapse only a sign of the trouble, or the trouble itself? Test it: **repair the statistics
+and nothing else**. `repair_statistics` takes the naive average and gives each hidden unit back the
+mean and standard deviation that its parents have on training images. The units are still the wrong
+pairs. **Predict** the accuracy.
 """
 
 # %%
-some = data.subset(1000, seed=0)
+some = data.subset(1000, seed=0).train
 for name, other in {"naive": b, "matched": b_matched}.items():
-    mended = rb.repair(a, a, other, rb.lerp(a, other, 0.5), some.train).weights
-    plain, after = rb.evaluate(a, rb.lerp(a, other, 0.5), digits), rb.evaluate(a, mended, digits)
-    print(f"{name:8} half-way: {plain.accuracy:.1%}, loss {plain.loss:.2f};  mended: {after.accuracy:.1%}, loss {after.loss:.2f}")
+    repaired = rb.repair_statistics(a, other, some).weights
+    plain, after = (rb.evaluate(x, digits, model=a) for x in (rb.lerp(a, other, 0.5), repaired))
+    print(
+        f"{name:8} midpoint: {plain.accuracy:.1%}, loss {plain.loss:.2f};  repaired: "
+        f"{after.accuracy:.1%}, loss {after.loss:.2f}"
+    )
     if name == "naive":
-        assert after.loss < 0.5 * plain.loss and plain.accuracy + 0.03 < after.accuracy < lines["naive"].accuracy[0]
+        assert (
+            after.loss < 0.5 * plain.loss
+            and plain.accuracy + 0.03 < after.accuracy < lines["naive"].accuracy[0]
+        )
 
+# %%
 stored = run["middles"]["naive"]
 print(
-    f"on {run['samples']:,} test images, naive: {stored['plain']['accuracy']:.1%}, mended: {stored['repaired']['accuracy']:.1%}"
+    f"on {run['samples']:,} test images, naive: {stored['plain']['accuracy']:.1%}, repaired: "
+    f"{stored['repaired']['accuracy']:.1%}"
 )
-assert stored["repaired"]["loss"] < 0.3 * stored["plain"]["loss"]
-stored = run["middles"]["matched"]
-print(f"and matched: loss {stored['plain']['loss']:.3f}, mended {stored['repaired']['loss']:.3f}")
 
 # %% [markdown]
 r"""
-Most of the damage is gone, though no unit was moved: for this wide MLP the quieting of units is much of what a naive average suffers from.
-It is not all of it: the mended average of strangers stays below either parent. And the matched average had little to mend: its accuracy hardly moves, and its
-loss on the full test set even rises a little. Matching raises $\rho$, repair makes up for what is missing to 1; a later notebook uses both where one
-is not enough.
+Most of the damage is gone, though no unit was moved: for this wide MLP the shrinking of the units
+is much of what a naive average suffers from. It is not all of it: the repaired average of wrong
+pairs stays below either parent. And the matched average had little to repair. Matching raises the
+correlation $\rho$; REPAIR restores the standard deviation that is lost because $\rho < 1$. Notebook
+08 uses both.
 
 ## What could go wrong
 
-A barrier measured at too few places. The same uneven pair, but only at alpha = 0, ½ and 1, as it is often done to save time:
+A barrier measured at too few places. The pair of A and the matched beginner again, but only at
+alpha = 0, ½ and 1, as it is often done to save time:
 """
 
 # %%
-three = rb.linear_path(a, a, beginner, digits, alphas=3)
-many = rb.linear_path(a, a, beginner, digits, alphas=25)
-print(f"barrier at 3 alphas: {three.barrier.loss:.2f};  at 25: {many.barrier.loss:.2f}, highest at alpha = "
-      f"{many.alphas[many.loss.index(max(many.loss))]:.2f}")  # fmt: skip
-assert many.barrier.loss > 1.2 * three.barrier.loss
+three = rb.linear_path(a, beginner_matched, digits, alphas=3)
+worst = uneven.alphas[uneven.loss.index(max(uneven.loss))]
+print(
+    f"barrier at 3 alphas: {three.barrier.loss:.2f};  at 25: {uneven.barrier.loss:.2f}, highest "
+    f"at alpha = {worst:.2f}"
+)
+assert uneven.barrier.loss > 1.1 * three.barrier.loss
 
 # %% [markdown]
 """
-With unequal ends the hill leans towards the worse one, and the middle misses its top. Twenty-five alphas, as in the paper, cost little:
-`linear_path` reads the data once for all of them.
+With unequal ends the hill leans towards the worse one, and the middle misses its top. Twenty-five
+alphas, as in the paper, cost little: `linear_path` reads the data once for all of them.
 
-## An honest negative: not every barrier is a shuffle
+## An honest negative: not every barrier is a permutation
 
-A ReLU unit can be *scaled*: inputs times $c$, outputs divided by $c$, same function (end of notebook 01). Let us scale each unit of A by its
-own random factor. No unit moved, so matching has nothing to find. **Predict** the barrier between A and this copy.
+A ReLU unit can be *scaled*: inputs times $c$, outputs divided by $c$, same function (end of
+notebook 01). Let us scale each unit of A by its own random factor. No unit moved, so matching has
+nothing to find. **Predict** the barrier between A and this copy.
 """
 
 # %%
-g, scaled = torch.Generator().manual_seed(1), {name: value.clone() for name, value in state_a.items()}
+g, scaled = (
+    torch.Generator().manual_seed(1),
+    {name: value.clone() for name, value in state_a.items()},
+)
 for layer, reader in (("linear1", "linear2"), ("linear2", "linear3"), ("linear3", "head")):
     c = 16 ** (2 * torch.rand(512, generator=g) - 1)  # between 1/16 and 16
     scaled[f"{layer}.weight"] *= c[:, None]
@@ -396,27 +476,35 @@ for layer, reader in (("linear1", "linear2"), ("linear2", "linear3"), ("linear3"
 same = torch.func.functional_call(a, scaled, images)
 assert torch.allclose(same, a(images), atol=1e-2)
 
+# %%
 matching = rb.weight_matching(spec, a, scaled)
-line = rb.linear_path(a, a, spec.apply(scaled, matching.permutation), digits)
+line = rb.linear_path(a, spec.apply(scaled, matching.permutation), digits)
 print("units that matching moves:", sum(matching.permutation.moved(group) for group in spec.groups))
-print(f"barrier {line.barrier.loss:.3f}, against {lines['matched'].barrier.loss:.3f} between A and the matched B")
+print(
+    f"barrier {line.barrier.loss:.3f}, against {lines['matched'].barrier.loss:.3f} between A and "
+    "the matched B"
+)
 assert line.barrier.loss > 0.05
 
 # %% [markdown]
 """
-The same function once more, no shuffle at all, and a barrier. Training does not scatter the scales this wildly, which is why
-permutations get so far; but permutations are not the only symmetry, and the paper does not claim that they explain everything.
+The same function once more, nothing permuted at all, and a barrier. The factors here are far apart
+on purpose. Permutations are not the only symmetry, and the paper does not claim that they explain
+everything.
 
 ## Recap
 
-An average of weights feeds the units of one network into the readers of the other, so it only makes sense when unit $i$ is the same unit in
-both; even a network and its own shuffled copy have a barrier between them. Unrelated units cancel: each averaged layer keeps about 71 % of
-its deviation, and the losses pile up. Matching raises the correlation of the pairs; how high the barrier is depends on the definition, so
-draw the curve.
+An average of weights feeds the units of one network into the readers of the other, so it only makes
+sense when unit $i$ is the same unit in both; even a network and its own permuted copy have a
+barrier between them. Unrelated units cancel: each averaged layer keeps about 71 % of its standard
+deviation, layer upon layer, and the logits shrink with it. Matching raises the correlation of the
+pairs, without making the networks nearly equal. How high the barrier is depends on the definition,
+so draw the curve, of loss and of accuracy.
 
 ## Exercises
 
-**02-1** · easy · 4 minutes. At alpha = 0, ¼, ½, ¾, 1 the losses are 0.2, 0.9, 0.7, 0.5, 0.4. Give the three barriers as a tuple: (paper, line, midpoint).
+**02-1** · easy · 4 minutes. At alpha = 0, ¼, ½, ¾, 1 the losses are 0.2, 0.9, 0.7, 0.5, 0.4. Give
+the three barriers as a tuple: (paper, line, midpoint).
 
 <details><summary>Hint</summary>The straight line between the ends is at 0.2, 0.25, 0.3, 0.35, 0.4.</details>
 """
@@ -429,15 +517,19 @@ answer = ...
 losses = [0.2, 0.9, 0.7, 0.5, 0.4]
 straight = [0.2 + k / 4 * (0.4 - 0.2) for k in range(5)]
 ends = 0.5 * (losses[0] + losses[-1])
-answer = (max(losses) - ends, max(value - low for value, low in zip(losses, straight)), losses[2] - ends)
+answer = (
+    max(losses) - ends,
+    max(value - low for value, low in zip(losses, straight)),
+    losses[2] - ends,
+)
 check("02-1", answer)
 
 # %% [markdown]
 """
-**02-2** · easy · 4 minutes. Two matched units have the same deviation and a correlation of 0.4. What share of the *variance* is lost half-way
-between them?
+**02-2** · easy · 4 minutes. Two matched units have the same standard deviation and a correlation of
+0.4. What share of the *variance* is lost at the midpoint between them?
 
-<details><summary>Hint</summary>Variance is the square of the deviation; put alpha = ½ into the law.</details>
+<details><summary>Hint</summary>Variance is the square of the standard deviation; put alpha = ½ into the law.</details>
 """
 
 # %% tags=["exercise"]
@@ -450,8 +542,8 @@ check("02-2", answer)
 
 # %% [markdown]
 """
-**02-3** · medium · 8 minutes. Write `coordinates(a, b, c)` for three vectors: where `c` lies in the plane through them, as a pair, with
-`a` at (0, 0), `b` at (1, 0), and lengths in units of |b − a|.
+**02-3** · medium · 8 minutes. Write `coordinates(a, b, c)` for three vectors: where `c` lies in the
+plane through them, as a pair, with `a` at (0, 0), `b` at (1, 0), and lengths in units of |b − a|.
 
 <details><summary>Hint</summary>The first coordinate is a projection: (c − a)·(b − a) over (b − a)·(b − a). What is left over, and how long is it?</details>
 """
@@ -476,39 +568,78 @@ check("02-3", coordinates)
 
 # %% [markdown]
 """
-**02-4** · medium · 8 minutes. Write `deviation(x, y, alpha)`: the deviation of `(1 - alpha) * x + alpha * y`, computed *from the law*: from the
-deviations of `x` and `y` and their correlation only.
+**02-4** · medium · 8 minutes. Write `needed(share)`: the correlation that two units of equal
+standard deviation must have, if at the midpoint this share of their standard deviation is to
+remain.
 
-<details><summary>Hint</summary><code>x.std(correction=0)</code> and the mean of the product of the centred vectors.</details>
+<details><summary>Hint</summary>Put equal standard deviations and alpha = ½ into the law, and solve it for the correlation.</details>
 """
 
 
 # %% tags=["exercise"]
-def deviation(x, y, alpha):
+def needed(share):
     return ...
 
 
-# check("02-4", deviation)
+# check("02-4", needed)
 
 
 # %% tags=["solution"]
-def deviation(x, y, alpha):
-    s0, s1 = x.std(correction=0), y.std(correction=0)
-    rho = ((x - x.mean()) * (y - y.mean())).mean() / (s0 * s1)
-    return ((1 - alpha) ** 2 * s0**2 + alpha**2 * s1**2 + 2 * alpha * (1 - alpha) * s0 * s1 * rho).sqrt()
+def needed(share):
+    return 2 * share**2 - 1
 
 
-check("02-4", deviation)
+check("02-4", needed)
+
+# %% [markdown]
+"""
+**The factor at every alpha** · open · 20 minutes. Find, for each alpha on the naive line, the one
+factor on the logits that gives the lowest loss on the first half of the test images, and draw the
+loss on the other half, with and without it. How high is the barrier of the second curve? Your
+answer is a figure.
+
+## Questions
+
+**1.** Why is it harmless to average the *outputs* of two networks?
+<details><summary>Cross-entropy is convex in the outputs.</summary>Right: the loss of the mean is at most the mean of the losses.</details>
+<details><summary>The outputs are nearly equal.</summary>No: it holds for any two networks.</details>
+<details><summary>It is not: the ensemble has a barrier.</summary>No: see the first table.</details>
+
+**2.** The loss barrier between two networks is high. What do you know?
+<details><summary>They found different solutions.</summary>No: A and its own permuted copy have a barrier, too.</details>
+<details><summary>Nothing about their functions.</summary>Right.</details>
+
+**3.** Does the loss fall or rise monotonically along a line without a barrier?
+<details><summary>Yes.</summary>No: a barrier of 0 only says that no point lies above the mean of the ends.</details>
+<details><summary>Not necessarily.</summary>Right: on MNIST it is lowest near the midpoint.</details>
+
+**4.** The naive average has a loss of 1.2 and is right for 8 digits in 10. How does that fit together?
+<details><summary>Its logits are too small, so it is unsure of right and wrong answers alike.</summary>Right: one factor on the logits more than halves the loss.</details>
+<details><summary>The accuracy must be wrong.</summary>No: accuracy only looks at the order of the logits.</details>
+
+**5.** Units with correlation 0 are averaged, layer after layer. What remains of the standard deviation after three layers, roughly?
+<details><summary>71 %</summary>No: that is one layer.</details>
+<details><summary>Less than 0.71³, about a third.</summary>Right: what the layers keep multiplies, and smaller inputs lose more at the ReLU.</details>
+<details><summary>All of it, matching is not needed.</summary>No: only a correlation of 1 loses nothing.</details>
+
+**6.** Repair brings the naive average's loss down a lot. Were the units paired rightly after all?
+<details><summary>Yes.</summary>No: no unit was moved.</details>
+<details><summary>No, but the shrinking was much of the damage.</summary>Right: the rest needs matching.</details>
+"""
 
 # %% [markdown]
 """
 ## References
 
-* Ainsworth, Hayase, Srinivasa: *Git Re-Basin: Merging Models modulo Permutation Symmetries*, ICLR 2023: definition 2.2 (barrier), figure 1 (the plane).
-* Entezari, Sedghi, Saukh, Neyshabur: *The Role of Permutation Invariance in Linear Mode Connectivity of Neural Networks*, ICLR 2022: section 2, the barrier
-  against the line.
-* Jordan, Sedghi, Saukh, Entezari, Neyshabur: *REPAIR: REnormalizing Permuted Activations for Interpolation Repair*, ICLR 2023: section 2, variance collapse.
+* Ainsworth, Hayase, Srinivasa: *Git Re-Basin: Merging Models modulo Permutation Symmetries*, ICLR
+  2023: definition 2.2 (barrier), figure 1 (the plane).
+* Entezari, Sedghi, Saukh, Neyshabur: *The Role of Permutation Invariance in Linear Mode
+  Connectivity of Neural Networks*, ICLR 2022: section 2, the barrier against the line.
+* Jordan, Sedghi, Saukh, Entezari, Neyshabur: *REPAIR: REnormalizing Permuted Activations for
+  Interpolation Repair*, ICLR 2023: section 2, variance collapse.
 """
 
 # %% tags=["smoke"]
-assert rb.move_all(dial) == len(rhos) + len(shares)  # every position of every control was visited
+assert rb.show.move_all(vectors) == len(rhos) + len(
+    shares
+)  # every position of every control was visited

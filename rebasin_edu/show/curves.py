@@ -71,7 +71,8 @@ def draw_curves(
         )
         if alpha is not None:
             move_marks(mark(panel, named, metric), alpha)
-    data = ", ".join(dict.fromkeys(curve.data for curve in named.values() if curve.data))
+    scored = dict.fromkeys((curve.data, curve.samples) for curve in named.values() if curve.data)
+    data = ", ".join(f"{name}, {samples:,} scored" for name, samples in scored)
     if title or data:
         figure.suptitle(f"{title}{' · ' * bool(title and data)}{data}", x=0.01, ha="left")
     return describe(figure, describe_curves(named))

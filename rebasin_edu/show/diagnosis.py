@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import MATCHED, OTHERS, REPAIRED, Look, colour_of, describe, new_figure
+from .style import MATCHED, OTHERS, REPAIRED, colour_of, describe, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

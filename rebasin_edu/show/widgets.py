@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..landscape.curve import Curve
 
 Picture = bytes | Sequence[bytes]  # a PNG file, or the PNG files of panels that stack on a phone
-SHEET = 4  # pictures of a contact sheet
 
 
 def slider(
@@ -83,7 +82,7 @@ def frames(
     pages = [ipywidgets.HTML(_page(*each)) for each in zip(pictures, texts)]
     stack = ipywidgets.Stack(pages, selected_index=start)
     ipywidgets.jslink((control, "index"), (stack, "selected_index"))
-    return _with_contact_sheet([control, stack], pictures, texts, [description])
+    return _with_contact_sheet([control, stack], pictures, texts, [description], start)
 
 
 def slider_grid(
@@ -121,7 +120,9 @@ def slider_grid(
     outer = ipywidgets.Stack(stacks, selected_index=start[0])
     ipywidgets.jslink((down, "index"), (outer, "selected_index"))
     texts = [text(*place) for place in pictures]
-    return _with_contact_sheet([down, across, outer], [*pictures.values()], texts, descriptions)
+    shown = start[0] * len(columns) + start[1]
+    files = list(pictures.values())
+    return _with_contact_sheet([down, across, outer], files, texts, descriptions, shown)
 
 
 def explore(
@@ -195,14 +196,17 @@ def _page(picture: Picture, text: str) -> str:
 
 
 def _with_contact_sheet(
-    children: list, pictures: Sequence[Picture], texts: Sequence[str], names: Sequence[str]
+    children: list, pictures: Sequence[Picture], texts: Sequence[str], names: Sequence[str], at: int
 ) -> ipywidgets.VBox:
-    """A box of widgets that a page without widgets shows as a few of its pictures."""
+    """A box of widgets that a page without widgets shows as a few of its pictures, the one that is
+    shown first among them.
+    """
     import ipywidgets
 
     box = ipywidgets.VBox(children, layout=ipywidgets.Layout(max_width="1060px"))
-    count = min(SHEET, len(pictures))
-    chosen = [round(k * (len(pictures) - 1) / max(1, count - 1)) for k in range(count)]
+    last = len(pictures) - 1
+    chosen = sorted({0, at // 2, at, last} if at > 1 else {round(k * last / 3) for k in range(4)})
+    count = len(chosen)
     alt = f"{count} positions of a slider over {' and '.join(names)}: " + " | ".join(
         texts[k] for k in chosen
     )

@@ -29,6 +29,11 @@ def test_rules_of_the_course(source):
                 if line.strip() and not line.strip().startswith("#")
             ]
             assert len(lines) <= 15, f"a cell of {len(lines)} lines: {lines[0]}"
+            long = [line for line in cell.source.splitlines() if len(line) > 100]
+            assert not long, f"a line of more than 100 characters: {long[0]}"
+            assert "from rebasin_edu." not in cell.source.replace(
+                "from rebasin_edu.course import", ""
+            )
             assert "rb.check" not in cell.source
         else:
             assert not re.search(r"\\\\[a-zA-Z]", cell.source), (
@@ -49,6 +54,30 @@ def test_rules_of_the_course(source):
         assert any(
             f"**{number}**" in cell.source and "<details>" in cell.source for cell in cells
         ), f"{number} wants a hint"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_picture_of_a_stored_notebook_has_an_alternative_text(source):
+    stored = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    outputs = [output for cell in stored.cells for output in cell.get("outputs", ())]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    for output in pictures:
+        assert len(output.metadata["image/png"]["alt"]) > 20
+    assert not any("VBox(" in str(output.get("data", {}).get("text/plain")) for output in outputs)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_notebook_closes_with_a_quiz_and_an_open_task(source):
+    text = "\n".join(cell.source for cell in build.assemble(source).cells)
+    quiz = text.split("## Questions")[1].split("## References")[0]
+    questions = quiz.split("\n**")[1:]
+    assert len(questions) >= 5
+    for question in questions:
+        assert question.count("<details>") == question.count("</details>") >= 2
+        assert "</summary>Right" in question or "It is; but" in question
+    assert "· open ·" in text
+    assert "GLOSSARY.md" in text
 
 
 def test_stored_notebooks_name_no_folder_of_a_machine():

@@ -54,9 +54,9 @@ def update(step):
 DRAWN = {
     "network": lambda: figures.draw_network([WEIGHTS[:3, :2], WEIGHTS[:1, :3]]),
     "rainbow": lambda: figures.draw_rainbow({"A": range(4), "B": [1, 0, 2, 3]}),
-    "units": lambda: figures.draw_units({"A": WEIGHTS, "B": -WEIGHTS}, [0, 3], groups=("a", "b")),
-    "answers": lambda: figures.draw_answers(
-        {"A": WEIGHTS[:2, :10].softmax(1)}, WEIGHTS[:2].reshape(2, 4, 4), [1, 2]
+    "units": lambda: figures.draw_units({"A": WEIGHTS, "B": -WEIGHTS}, groups=("a", "b")),
+    "mix": lambda: figures.draw_mix(
+        {"A": WEIGHTS, "B": WEIGHTS}, {"A": WEIGHTS[:2, :10].softmax(1)}, WEIGHTS[:2]
     ),
     "assignment": lambda: figures.draw_assignments({"best": np.eye(2)}, {"best": [1, 0]}),
     "large assignments": lambda: figures.draw_assignments({"A": np.eye(64), "B": np.eye(64)}),

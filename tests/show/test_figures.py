@@ -103,8 +103,8 @@ def test_a_curve_has_its_colour_and_its_barrier():
 
 
 def test_the_name_of_the_data_stands_over_the_figure():
-    known = Curve((0.0, 1.0), (0.1, 0.1), (0.9, 0.9), (0.0, 0.0), data="1,000 test images")
-    assert "1,000 test images" in rb.show.draw_curves(known, title="t").get_suptitle()
+    known = Curve((0.0, 1.0), (0.1, 0.1), (0.9, 0.9), (0.0, 0.0), data="MNIST", samples=1000)
+    assert "MNIST, 1,000 scored" in rb.show.draw_curves(known, title="t").get_suptitle()
 
 
 def test_the_alpha_axis_reads_a_to_b():

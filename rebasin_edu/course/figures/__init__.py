@@ -11,7 +11,7 @@ from .coordinate_descent import (
     draw_updates,
 )
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
-from .units import draw_answers, draw_network, draw_rainbow, draw_units
+from .units import draw_mix, draw_network, draw_rainbow, draw_units
 from .variance_collapse import (
     draw_standard_deviations,
     draw_variance_collapse,
@@ -22,13 +22,13 @@ from .variance_collapse import (
 __all__ = [
     "barriers",
     "describe_onset",
-    "draw_answers",
     "draw_assignments",
     "draw_barriers",
     "draw_best_of",
     "draw_cloud",
     "draw_landscape",
     "draw_methods",
+    "draw_mix",
     "draw_network",
     "draw_onset",
     "draw_onset_sheet",

@@ -4,14 +4,15 @@ look for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...show.style import describe, new_figure, rainbow
+from ...show.style import describe, new_figure, rainbow, write
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -85,64 +86,88 @@ def draw_rainbow(permutations: Mapping[str, Sequence[int]], *, title: str = "") 
 
 
 def draw_units(
-    rows: Mapping[str, np.ndarray], units: Sequence[int], *, groups: Sequence[str] = (), title=""
+    rows: Mapping[str, np.ndarray], *, groups: Sequence[str] = (), title: str = ""
 ) -> Figure:
     """The incoming weights of units of a first layer as images, a row for each network.
 
     Args:
-        rows: name of the row → the weights ``(units, height × width)`` in the order of the network;
-            orange is positive, blue negative.
-        units: which units, a column each.
+        rows: name of the row → weights ``(columns, height × width)``, the same unit in each column;
+            orange is positive, purple negative.
         groups: names of equally large groups of columns, from left to right.
         title: stands over the picture.
     """
-    figure, axes = new_figure((9.6, 0.8 + 0.72 * len(rows)), len(rows), len(units))
-    for line, (name, weights) in zip(axes, rows.items()):
-        for panel, unit in zip(line, units):
-            weight = np.asarray(weights[unit], dtype=float)
-            side = round(len(weight) ** 0.5)
-            limit = 3 * float(weight.std()) + 1e-12
-            image = weight.reshape(side, side)
-            panel.imshow(image, cmap="PuOr_r", vmin=-limit, vmax=limit)
-            panel.set(xticks=[], yticks=[])
-            panel.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+    count = len(next(iter(rows.values())))
+    figure, axes = new_figure((9.6, 0.6 + 8.8 / count * len(rows)))
+    _draw_tiles(axes[0, 0], rows)
+    side = round(next(iter(rows.values())).shape[1] ** 0.5) + 2
     for number, name in enumerate(groups):
-        first = number * len(units) // len(groups)
-        axes[0, first].set_title(name, loc="left", fontsize=10)
+        write(axes[0, 0], name, (number * count // len(groups) * side, 0), (0, 4), fontsize=10)
     figure.suptitle(title, x=0.01, ha="left")
-    return describe(
-        figure,
-        f"Incoming weights of {len(units)} units ({', '.join(groups) or 'in order'}) as images, "
-        f"one row each for {', '.join(rows)}. {title}",
-    )
+    names = f"{count} units ({', '.join(groups) or 'in order'})"
+    text = f"Incoming weights of {names} as images; rows: {', '.join(rows)}. {title}"
+    return describe(figure, text)
 
 
-def draw_answers(
-    rows: Mapping[str, np.ndarray], images: np.ndarray, labels: Sequence[int], *, title: str = ""
+def draw_mix(
+    units: Mapping[str, np.ndarray],
+    shares: Mapping[str, np.ndarray],
+    images: np.ndarray,
+    *,
+    title: str = "",
 ) -> Figure:
-    """Some images, and below each how sure networks are of each of the ten digits.
+    """Averaged units, and how sure averaged networks are of each digit on some images.
 
     Args:
-        rows: name of a network → its probabilities ``(images, 10)``.
-        images: ``(images, height, width)``; labels: the digit on each.
+        units: name of a network → incoming weights ``(columns, height × width)``.
+        shares: name of a network → its probabilities ``(images, 10)``; dark is sure.
+        images: ``(images, height × width)``.
         title: stands over the picture.
     """
-    size = (9.6, 1.2 + 0.85 * len(rows))
-    figure, axes = new_figure(size, 1 + len(rows), len(labels))
-    for panel, image in zip(axes[0], np.asarray(images, dtype=float)):
-        panel.imshow(image, cmap="Greys")
-        panel.axis("off")
-    right = {}
-    for line, (name, shares) in zip(axes[1:], rows.items()):
-        shares = np.asarray(shares, dtype=float)
-        right[name] = int((shares.argmax(1) == np.asarray(labels)).sum())
-        for panel, share, label in zip(line, shares, labels):
-            colours = ["#009E73" if digit == label else "0.6" for digit in range(10)]
-            panel.bar(range(10), share, color=colours)
-            panel.set(xticks=[int(share.argmax())], yticks=[], ylim=(0, 1))
-            panel.tick_params(length=0, labelsize=9)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+    figure, axes = new_figure((9.6, 4.4), 1, 2, width_ratios=(1, 1.1))
+    left, right = axes[0]
+    rows = {}
+    for name, weights in units.items():
+        middle = len(weights) // 2
+        rows |= {name: weights[:middle], f"{name} ": weights[middle:]}
+    _draw_tiles(left, rows)
+    left.set_title("averaged units", loc="left", fontsize=11)
+    side = round(np.asarray(images).shape[1] ** 0.5)
+    digits = _tiles([np.asarray(images)], scale=lambda image: image)[: side + 2]
+    table = [np.where(np.isnan(digits), 0, digits) / np.nanmax(digits)]
+    for share in shares.values():
+        table.append(np.repeat(np.repeat(np.asarray(share).T, 8, 0), side + 2, 1))
+    right.imshow(np.vstack(table), cmap="Greys", aspect="auto", vmin=0, vmax=1)
+    right.set_xticks([])
+    ticks = [side + 2 + 80 * row + 8 * digit + 4 for row in range(len(shares)) for digit in (0, 9)]
+    names = [f"{name}: {digit}" if digit == 0 else "9" for name in shares for digit in (0, 9)]
+    right.set_yticks(ticks, names, fontsize=9)
+    for row in range(len(shares)):
+        right.axhline(side + 1.5 + 80 * row, color="0.5", linewidth=1)
+    right.set_title("its answers, 0 to 9 from top to bottom", loc="left", fontsize=11)
     figure.suptitle(title, x=0.01, ha="left")
-    words = ", ".join(f"{name} names {count} right" for name, count in right.items())
-    return describe(figure, f"Answers to {len(labels)} images: {words}. {title}")
+    sure = ", ".join(
+        f"{name} {np.asarray(share).max(1).mean():.2f}" for name, share in shares.items()
+    )
+    return describe(figure, f"{title}: averaged units and answers; mean confidence {sure}.")
+
+
+def _draw_tiles(panel: Axes, rows: Mapping[str, np.ndarray]) -> None:
+    table = _tiles(list(rows.values()), lambda image: image / (3 * image.std() + 1e-12))
+    panel.imshow(table, cmap="PuOr_r", vmin=-1, vmax=1, aspect="equal")
+    height = len(table) / len(rows)
+    at = [height * (row + 0.5) - 0.5 for row in range(len(rows))]
+    panel.set_yticks(at, list(rows), fontsize=10)
+    panel.set_xticks([])
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+
+
+def _tiles(rows: Sequence[np.ndarray], scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Images side by side, a row of them for each table ``(columns, height × width)``."""
+    lines = []
+    for weights in rows:
+        table = np.asarray(weights, dtype=float)
+        side = round(table.shape[1] ** 0.5)
+        images = [scale(row).reshape(side, side) for row in table]
+        lines.append(np.hstack([np.pad(i, 1, constant_values=np.nan) for i in images]))
+    return np.vstack(lines)
