@@ -215,7 +215,7 @@ class Piece:
         return [dim for dim, leaf in enumerate(self.leaves) if leaf.name == name]
 
     def parent_dim(self, dim: int, parent: str) -> int | None:
-        """Where in the view the leaf that rules dimension ``dim`` lies: on the same axis if it is
+        """Where in the view the parent of dimension ``dim`` lies: on the same axis if it is
         there, else anywhere.
         """
         found = self.dims(parent)
@@ -240,18 +240,14 @@ class Piece:
             return view
         index = []
         for dim, leaf in enumerate(self.leaves):
-            table = tables.get(leaf.name)
-            own = (
-                [dim]
-                if table is None
-                else [*(self.parent_dim(dim, parent) for parent in parents.get(leaf.name, ())), dim]
-            )
-            table = torch.arange(leaf.size) if table is None else table
-            order = sorted(
-                range(len(own)), key=lambda k: own[k]
-            )  # the table's axes in the order of the view's
+            table, dims = torch.arange(leaf.size), [dim]
+            if leaf.name in tables:
+                table = tables[leaf.name]
+                places = [self.parent_dim(dim, parent) for parent in parents.get(leaf.name, ())]
+                dims = [*(place for place in places if place is not None), dim]
+            order = sorted(range(len(dims)), key=dims.__getitem__)  # as in the view
             shape = [1] * len(self.leaves)
-            for k in own:
+            for k in dims:
                 shape[k] = self.leaves[k].size
             index.append(table.permute(order).reshape(shape).to(view.device))
         return view[tuple(index)]

@@ -9,10 +9,10 @@ the one in the same product, else the only one there is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .axis_structure import Product
-from .unification import Atom, Label
+from .labels import Atom, Label
 
 Box = tuple[Atom, ...]
 
@@ -29,20 +29,18 @@ def leaf_boxes(label: Label) -> set[Box]:
     return set().union(*(leaf_boxes(part) for part in label.parts))
 
 
-def _where(parent: Atom, box: Box, others: list[set[Box]]) -> int | None:
-    """Which axis tells the unit of ``parent`` for an atom in ``box``: -1 its own, else the position
-    in ``others``, else none.
+def _where(parent: Atom, axis: int, box: Box, axes: list[set[Box]]) -> int | None:
+    """The axis that tells the unit of ``parent`` for an atom in ``box`` on ``axis``: the same if
+    the parent is in the box, else the only one with it, else none.
     """
-    if box.count(parent) == 1:
-        return -1
     if parent in box:
-        return None
-    there = [
+        return axis if box.count(parent) == 1 else None
+    others = [
         (k, {one.count(parent) for one in boxes})
-        for k, boxes in enumerate(others)
-        if any(parent in one for one in boxes)
+        for k, boxes in enumerate(axes)
+        if k != axis and any(parent in one for one in boxes)
     ]
-    return there[0][0] if len(there) == 1 and there[0][1] == {1} else None
+    return others[0][0] if len(others) == 1 and others[0][1] == {1} else None
 
 
 def parent_groups(
@@ -58,7 +56,6 @@ def parent_groups(
     parents: dict[Atom, set[Atom]] = {}
     for axes in boxed:
         for axis, boxes in enumerate(axes):
-            others = axes[:axis] + axes[axis + 1 :]
             for box in boxes:
                 for atom in dict.fromkeys(box):
                     if atom not in candidates or parents.get(atom) == set():
@@ -71,7 +68,7 @@ def parent_groups(
                     parents[atom] = {
                         parent
                         for parent in near
-                        if box.count(atom) == 1 and _where(parent, box, others) is not None
+                        if box.count(atom) == 1 and _where(parent, axis, box, axes) is not None
                     }
     chosen = _without_circles(parents)
     while wrong := next(_disagreements(boxed, chosen), None):
@@ -103,7 +100,9 @@ def _without_circles(parents: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:
     return chosen
 
 
-def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
+def _disagreements(
+    boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]
+) -> Iterator[tuple[Atom, Atom]]:
     """An atom and a parent of it that is nested itself, where the two do not have that parent's
     parent on the same axis.
     """
@@ -115,21 +114,12 @@ def _disagreements(boxed: list[list[set[Box]]], chosen: dict[Atom, set[Atom]]):
     deep = {atom for atom, ruling in chosen.items() if any(chosen.get(parent) for parent in ruling)}
     for axes in boxed if deep else ():
         for axis, boxes in enumerate(axes):
-            others = axes[:axis] + axes[axis + 1 :]
-            places = [k for k in range(len(axes)) if k != axis]
             for box, atom in ((one, atom) for one in boxes for atom in one if atom in deep):
                 for parent in chosen[atom]:
-                    at = _where(parent, box, others)
-                    home = axis if at == -1 else places[at]
+                    home = _where(parent, axis, box, axes)
+                    assert home is not None, "a chosen parent is there in every tensor"
                     for top in chosen.get(parent, ()):
-                        own = _where(top, box, others)
-                        own = axis if own == -1 else places[own]
-                        rest = axes[:home] + axes[home + 1 :]
-                        rest_places = [k for k in range(len(axes)) if k != home]
+                        at = _where(top, axis, box, axes)
                         for parent_box in (one for one in axes[home] if parent in one):
-                            found = _where(top, parent_box, rest)
-                            if (
-                                found is None
-                                or (home if found == -1 else rest_places[found]) != own
-                            ):
+                            if at is None or _where(top, home, parent_box, axes) != at:
                                 yield atom, parent

@@ -8,25 +8,25 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from rebasin_edu.symmetry.axis_structure import Concat, Leaf, Product, Interleaved, boxes
-from rebasin_edu.symmetry.nested_groups import parent_groups
-from rebasin_edu.symmetry.unification import (
+from rebasin_edu.symmetry.axis_structure import Concat, Interleaved, Leaf, Product, boxes
+from rebasin_edu.symmetry.labels import (
     ONE,
     Atom,
     atoms,
+    chunks,
     concat,
     cut,
-    factor,
     fix,
     fresh,
+    interleaved,
     is_chunked,
+    new_ages,
     normal,
     product,
-    chunks,
-    unify,
-    deinterleave,
-    interleaved,
-)  # fmt: skip
+    split,
+)
+from rebasin_edu.symmetry.nested_groups import parent_groups
+from rebasin_edu.symmetry.unification import deinterleave, factor, unify
 
 
 def positions(label) -> list[tuple]:
@@ -92,7 +92,7 @@ def test_a_cut_loses_no_position(rng, size, data):
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(randoms, st.sampled_from([4, 6, 8, 12, 24]), st.data())
-def test_factors_and_strands_multiply_back(rng, size, data):
+def test_factors_and_interleaved_parts_multiply_back(rng, size, data):
     whole = label(rng, size)
     count = data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0]))
     kind = data.draw(st.sampled_from(["factor", "chunks", "deinterleave"]))
@@ -102,7 +102,7 @@ def test_factors_and_strands_multiply_back(rng, size, data):
     elif kind == "chunks":
         again = concat([normal(row) for row in chunks(whole, count)])
     else:
-        again = interleaved([normal(strand) for strand in deinterleave(whole, count)])
+        again = interleaved([normal(part) for part in deinterleave(whole, count)])
     for mine, theirs in zip(positions(again), positions(whole)):
         free = [{pair for pair in one if not pair[0].reason} for one in (mine, theirs)]
         assert free[0] == free[1]
@@ -166,8 +166,8 @@ def test_boxes_cover_every_position_once(rng, size):
     assert sorted(found) == list(range(size))
 
 
-# --------------------------------------------------------------------------------------------------------------
-# fibres
+# ------------------------------------------------------------------------------------------
+# nested groups
 
 
 def test_a_parent_must_be_there_always_and_once():
@@ -189,8 +189,42 @@ def test_parents_of_parents_are_parents():
     assert found == {b: (a,), c: (a, b)}
 
 
-def test_a_fixed_axis_may_rule():
+def test_a_fixed_axis_may_be_a_parent():
     position, unit = Atom(3, "belong to the model's input"), Atom(4)
     assert parent_groups([(position, unit), (Atom(2, "input"), position, unit)], {unit}) == {
         unit: (position,)
     }
+
+
+# ------------------------------------------------------------------------------------------
+# many pieces, and ages
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_axis_of_many_units_is_cut_without_recursion(nested):
+    whole = concat([fresh(600), fresh(1400)]) if nested else fresh(2000)
+    assert len(chunks(whole, 2000)) == 2000
+    assert normal(whole).size == 2000
+    assert not list(atoms(normal(whole)))
+
+
+def test_the_pieces_of_a_split_are_the_positions_in_order():
+    whole = concat([product([fresh(4), fresh(3)]), interleaved([fresh(5), fresh(5)]), fresh(2)])
+    pieces = split(whole, [5, 9, 4, 6])
+    assert [piece.size for piece in pieces] == [5, 9, 4, 6]
+    assert [one for piece in pieces for one in positions(piece)] == positions(whole)
+
+
+def test_ages_count_from_zero_in_each_propagation():
+    new_ages()
+    assert [Atom(2).number, Atom(2).number] == [0, 1]
+    new_ages()
+    assert Atom(2).number == 0
+
+
+def test_a_parent_that_stands_twice_in_one_axis_is_no_parent():
+    """A reshape that mixes two axes with the same parent sees both in one axis for a moment."""
+    place, unit = Atom(2, "fixed"), Atom(4)
+    clear = [(place, unit), (product([place, unit]),)]
+    assert parent_groups(clear, {unit}) == {unit: (place,)}
+    assert parent_groups([*clear, (product([place, unit, place]),)], {unit}) == {}

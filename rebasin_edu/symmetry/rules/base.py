@@ -17,7 +17,8 @@ from torch import fx
 
 from ...errors import RebasinWarning
 from ..axis_structure import Reason
-from ..unification import Label, atoms, fix, fresh, normal, unify
+from ..labels import Label, atoms, fix, fresh, normal
+from ..unification import unify
 from .values import Axes, Labels, Uniform, Unstacked, Value, flat, is_value, size_of, sizes
 
 
@@ -128,6 +129,14 @@ class Call:
     def fixed(self, size: int) -> Label:
         """A new axis whose order this operator makes."""
         return fresh(size, Reason(self.name, text=f"are an order that {self.name} makes"))
+
+    def padding(self, size: int, *beside: Label) -> Label:
+        """Equal entries beside an axis: they fit any order, unless all of that axis stays. Then
+        they only make it as long as another example's, which has values there.
+        """
+        sides = [normal(label) for label in beside]
+        stays = bool(sides) and all(atom.reason for side in sides for atom in atoms(side))
+        return self.fixed(size) if stays else fresh(size)
 
     def all_fixed(self, shape: Sequence[int]) -> Axes:
         """A result every axis of which is an order that this operator makes."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..axis_structure import Reason
-from ..unification import ONE, Label, factor, normal, product
+from ..labels import ONE, Label, normal, product
+from ..unification import factor
 from .base import Call, GiveUp, rule
 from .values import Axes, Labels, flat
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..axis_structure import Reason
-from ..unification import factor, fix, normal, product
+from ..labels import fix, normal, product
+from ..unification import factor
 from .base import Call, rule
 from .contraction import SIZES
 from .values import Axes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from ..unification import ONE, Label, chunks, concat, cut, deinterleave, split, take
+from ..labels import ONE, Label, chunks, concat, cut, split, take
+from ..unification import deinterleave
 from .base import Call, rule
 from .values import Axes, Labels, Unstacked, flat, sizes, unstacked
 

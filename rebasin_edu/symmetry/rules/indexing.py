@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import fx
 
-from ..unification import ONE, Label, cut, normal
+from ..labels import ONE, Label, cut, normal
 from .base import Call, GiveUp, base_name, rule, shapes_of
 from .values import Axes, Labels, flat
 
@@ -68,11 +69,7 @@ def _indexed(call: Call, labels: Labels) -> Labels:
 
 def _is_mask(node: Any) -> bool:
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
-    return (
-        getattr(value, "dtype", None) is not None
-        and not (value.dtype.is_floating_point or value.dtype.is_complex)
-        and str(value.dtype) in ("torch.bool", "torch.uint8")
-    )
+    return isinstance(value, torch.Tensor) and value.dtype in (torch.bool, torch.uint8)
 
 
 def _masked_size(call: Call, at: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from ..axis_structure import Reason
-from ..unification import concat, factor, fresh, normal, product, take
+from ..labels import concat, normal, product, take
+from ..unification import factor
 from .base import Call, rule
 from .values import Axes, Labels
 
@@ -54,7 +55,9 @@ def pad(call: Call):
             labels[axis] = call.fixed(call.shape[axis])
             continue
         kept = take(labels[axis], max(0, -before), labels[axis].size - max(0, -after))
-        ends = [fresh(size) if size > 0 else concat(()) for size in (before, after)]
+        ends = [
+            call.padding(size, kept) if size > 0 else concat(()) for size in (before, after)
+        ]
         labels[axis] = concat([ends[0], kept, ends[1]])
     return Axes(tuple(labels))
 

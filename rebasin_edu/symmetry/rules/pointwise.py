@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..unification import chunks
+from ..labels import chunks
 from .base import Call, GiveUp, rule
 from .values import Axes, Labels, Uniform, Unstacked, Value, flat, sizes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..axis_structure import Reason
-from ..unification import ONE, Label, concat, fresh, normal, product
+from ..labels import ONE, Label, concat, fresh, normal, product
 from .base import Call, GiveUp, rule
 from .values import Axes, Labels, Uniform, Unstacked, flat, unstacked
 

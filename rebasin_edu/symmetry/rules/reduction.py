@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..axis_structure import Concat
-from ..unification import ONE, Label, concat, cut, factor, normal
+from ..labels import ONE, Label, concat, cut, normal
+from ..unification import factor
 from .base import Call, rule
 from .pointwise import pointwise
 from .values import Axes, flat

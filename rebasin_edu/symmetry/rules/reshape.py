@@ -14,20 +14,8 @@ from typing import Any
 from torch import fx
 
 from ..axis_structure import Interleaved, Reason
-from ..unification import (
-    ONE,
-    Label,
-    atoms,
-    chunks,
-    concat,
-    deinterleave,
-    factor,
-    interleaved,
-    is_chunked,
-    normal,
-    product,
-    unify,
-)
+from ..labels import ONE, Label, atoms, chunks, concat, interleaved, is_chunked, normal, product
+from ..unification import deinterleave, factor, unify
 from .base import base_name, shapes_of
 from .values import Axes, Labels, Unstacked, unstacked
 

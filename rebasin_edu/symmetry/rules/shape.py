@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..unification import ONE, concat, fresh, product
+from ..labels import ONE, concat, fresh, product
 from .base import Call, GiveUp, rule
 from .reshape import asked_unstacked, permutation_of, reshape, runs
-from .values import Axes, Labels, Unstacked, Value, flat, sizes, unstacked
+from .values import Axes, Labels, Uniform, Unstacked, Value, flat, sizes, unstacked
 
 
 def _labelled(value: Value) -> Axes | Unstacked:
@@ -52,7 +52,7 @@ def ones(call: Call):
     if call.op == "unsqueeze":
         kept.insert(int(call.get("dim")) % (rank + 1), None)
     elif call.op.startswith("atleast"):
-        kept = [None] * (len(call.shape) - rank) + kept
+        kept = [*[None] * (len(call.shape) - rank), *kept]
     else:
         dims = call.dims(rank) if "dim" in call.arguments else range(rank)
         kept = [k for k in range(rank) if not (k in dims and shape[k] == 1)]
@@ -126,7 +126,15 @@ def repeat_interleave(call: Call):
 @rule("cat concat concatenate")
 def cat(call: Call):
     values = [value for value in call.get("tensors") if math.prod(sizes(value))]
-    return _cat(call, [flat(value) for value in values], call.dim(len(call.shape), 0))
+    dim = call.dim(len(call.shape), 0)
+    beside = [flat(value)[dim] for value in values if not isinstance(value, Uniform)]
+    tensors = []
+    for value in values:
+        labels = flat(value)
+        if isinstance(value, Uniform):
+            labels = (*labels[:dim], call.padding(labels[dim].size, *beside), *labels[dim + 1 :])
+        tensors.append(labels)
+    return _cat(call, tensors, dim)
 
 
 def _cat(call: Call, tensors: Sequence[Labels], dim: int) -> Value:

@@ -9,7 +9,8 @@ from typing import Any, TypeGuard
 import sympy
 
 from ..axis_structure import Reason
-from ..unification import Label, fresh, normal, unify
+from ..labels import Label, fresh, normal
+from ..unification import unify
 
 Labels = tuple[Label, ...]
 
