@@ -5,28 +5,27 @@ from __future__ import annotations
 import copy
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataError, MatchingInterrupted, RebasinWarning
-from ..symmetry import Permutation, PermutationSpec, Weights, as_state
-from ..symmetry.trace import trace
-from .activation_sites import readings
-from .block_assignment import keys_of, moves, vertex
-from .checks import checked, working_dtype
-from .moments import PairMoments
-from .objective import Key, flat_index
+from ..batches import Data, batches, call_arguments, count
+from ..errors import MatchingInterrupted, RebasinWarning
+from ..symmetry import PermutationSpec
+from ..symmetry.trace import Site, trace
+from ..weights import Weights, architecture, as_state, device_and_dtype
+from .activation_sites import Reading, readings
+from .block_assignment import group_steps, keys_of, vertex
+from .moments import Moments
+from .objective import Key, comparable, flat_index, working_dtype
 from .result import Matching, Step
 
 
 @dataclass
 class Similarities:
-    """For each key, how similar the units of A and of B are, summed over the places where they are
-    read.
-    """
+    """For each key, how similar the units of A and of B are, summed over the activation sites."""
 
     spec: PermutationSpec
     gains: Mapping[Key, Tensor]
@@ -45,9 +44,8 @@ class Similarities:
         total = 0.0
         for key in keys:
             index = flat_index(self.spec, key, tables).to(self.device)
-            total += float(
-                self.gains[key][torch.arange(len(index), device=self.device), index].sum()
-            )
+            rows = torch.arange(len(index), device=self.device)
+            total += float(self.gains[key][rows, index].sum())
         return total
 
 
@@ -55,177 +53,131 @@ def activation_matching(
     spec: PermutationSpec,
     a: Weights,
     b: Weights,
-    data: object,
+    train_data: Data,
     *,
     model: nn.Module | None = None,
     centred: bool = True,
-    batch_size: int = 100,
-    samples: int | None = None,
+    num_samples: int | None = None,
+    batch_size: int = 500,
 ) -> Matching:
-    """Find the permutation of ``b`` whose hidden units fire most like those of ``a`` on the same
-    inputs.
+    """Return the permutation of ``b`` whose hidden units fire most like those of ``a``.
 
-    One pass over the data serves all groups: each activation is read where it enters the next
-    weights, after the nonlinearity, and adds to running moments, so that the memory does not grow
-    with the data. A convolution's pixels are samples. Where a tensor has the units of two groups
-    that may move apart (tokens and channels), the mean over the other one is read. Each group is
-    then one linear assignment problem, exactly solved.
+    One pass over the same inputs serves all groups: each activation is read where it enters the
+    next weights, after the nonlinearity, and adds to running moments, so that the memory does not
+    grow with the data. A convolution's pixels are samples. Where a tensor has the units of two
+    groups that may move apart (tokens and channels), the mean over the other one is read. Each
+    group is then one linear assignment problem, exactly solved.
 
     Args:
         spec: the symmetries, derived or by hand; of a hand-written spec the groups are recognised
             by where they occur.
         a, b: modules or state dicts, on one device.
-        data: a tensor of inputs, a pair ``(inputs, targets)``, a ``DataLoader`` or an iterable of
-            either; targets are not used.
+        train_data: inputs in any form that ``batches`` takes; targets are not used.
         model: a module of the architecture, whose graph is run; may be left out where ``a`` is one.
         centred: match correlations (the default, better on networks without normalisation); False:
             the paper's uncentred product.
+        num_samples: stop after this many examples; ``None`` takes all.
         batch_size: examples at a time.
-        samples: stop after this many examples.
 
     Returns:
         The ``Matching``; its ``objective`` is the sum of the similarities of matched units over
-        groups and places.
+        groups and sites.
 
     Raises:
-        DataError: the data are empty.
-        SpecError, WeightsError, WeightsError: as ``weight_matching``.
+        DataError: the data are empty or of another form.
+        SpecError, WeightsError: as ``weight_matching``.
 
     Ref: Git Re-Basin, section 3.1, equation 1.
     """
     began = time.perf_counter()
-    if model is None:
-        if not isinstance(a, nn.Module):
-            raise DataError(
-                "activation matching runs the networks: give model=, a module of their architecture"
-            )
-        model = a
-    checked(spec, {"a": a, "b": b})
-    moments = measure(spec, as_state(a), as_state(b), data, model, batch_size, samples)
-    gains: dict[Key, Tensor] = {}
-    for (key, _), found in moments.items():
-        similarity = found.correlation() if centred else found.product()
-        gains[key] = gains[key] + similarity if key in gains else similarity
-    similar = Similarities(spec, gains)
+    network = architecture(model, a, b)
+    comparable(spec, a, b)
+    moments = measure(spec, a, b, train_data, network, batch_size, num_samples)
+    similar = Similarities(spec, similarities(moments, centred=centred))
     tables, history = dict(spec.identity()), []
-    base, unread = similar.value(tables, gains), []
+    base, unread = similar.value(tables, similar.gains), []
+
+    def result(converged: bool) -> Matching:
+        objective = similar.value(tables, similar.gains)
+        return Matching.of(
+            spec, tables, objective, base, "activation matching", history,
+            converged=converged, seconds=time.perf_counter() - began,
+        )  # fmt: skip
+
     try:
-        for move in moves(spec):
-            if keys := keys_of(similar, move):
-                new = vertex(similar, [move], gains, tables)
+        for step in group_steps(spec):
+            if keys := keys_of(similar, step):
+                new = vertex(similar, [step], similar.gains, tables)
                 gain = similar.value(new, keys) - similar.value(tables, keys)
-                history.append(Step(1, move.name, gain, time.perf_counter() - began))
+                history.append(Step(1, step.name, gain, time.perf_counter() - began))
                 tables = new
             else:
-                unread.append(move.name)
+                unread.append(step.name)
     except KeyboardInterrupt:
-        raise MatchingInterrupted(_result(similar, tables, base, history, began, False)) from None
+        raise MatchingInterrupted(result(False)) from None
     if unread:
         warnings.warn(
             f"no activation of {', '.join(unread)} is read: they stay where they are",
             RebasinWarning,
             stacklevel=2,
         )
-    return _result(similar, tables, base, history, began, True)
+    return result(True)
+
+
+def similarities(
+    moments: Mapping[tuple[Key, tuple], Moments], *, centred: bool = True
+) -> dict[Key, Tensor]:
+    """Return key → the similarity of every unit of A and of B, summed over the sites, float64."""
+    gains: dict[Key, Tensor] = {}
+    for (key, _), each in moments.items():
+        similarity = each.correlation() if centred else each.product()
+        gains[key] = gains[key] + similarity if key in gains else similarity
+    return gains
 
 
 def measure(
     spec: PermutationSpec,
-    a: Mapping[str, Tensor],
-    b: Mapping[str, Tensor],
-    data: object,
+    a: Weights,
+    b: Weights,
+    train_data: Data,
     model: nn.Module,
-    batch_size: int = 100,
-    samples: int | None = None,
-) -> dict[tuple[Key, tuple], PairMoments]:
-    """Moments of both networks' units in one pass: (key, place) → moments."""
-    dtype = working_dtype(x for x in a.values() if x.is_floating_point())
-    device = next(x.device for x in a.values() if x.is_floating_point())
+    batch_size: int = 500,
+    num_samples: int | None = None,
+) -> dict[tuple[Key, tuple], Moments]:
+    """Return the moments of both networks' units in one pass: (key, place) → moments."""
+    first = as_state(a)
+    device, dtype = device_and_dtype(first)[0], working_dtype(first)
     states = [
         {name: x.to(dtype) if x.is_floating_point() else x for name, x in state.items()}
-        for state in (a, b)
+        for state in (first, as_state(b))
     ]
-    twin = copy.deepcopy(model).cpu().to(dtype)
-    moments: dict[tuple[Key, tuple], PairMoments] = {}
-    traces = {}
-    for inputs in _inputs(data, batch_size, samples):
-        args = tuple(x.to(device, dtype) if x.is_floating_point() else x.to(device) for x in inputs)
-        if (
-            len(args[0]) not in traces
-        ):  # a graph is of one batch size: the last batch may need its own
-            traced = trace(twin, args)
-            traces[len(args[0])] = traced, readings(traced, spec)
-        traced, places = traces[len(args[0])]
+    traced_model = copy.deepcopy(model).cpu().to(dtype)  # its precision, not its weights, is traced
+    moments: dict[tuple[Key, tuple], Moments] = {}
+    traces: dict = {}
+    data = batches(
+        train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples, targets=False
+    )
+    for inputs, _ in data:
+        size = count(inputs)  # a graph is of one batch size: the last batch may need its own
+        if size not in traces:
+            traced = trace(traced_model, inputs)
+            traces[size] = traced, readings(traced, spec)
+        traced, places = traces[size]
+        positional, named = call_arguments(inputs)
         kept: dict[tuple, Tensor] = {}
 
-        def keep(site, activation, kept=kept, places=places):
-            for reading in places.get((site.node, site.value), ()):
+        def at(site: Site, places: dict = places) -> list[Reading]:
+            return places.get((site.node, site.value), [])
+
+        def keep(site: Site, activation: Tensor, kept: dict = kept, at=at) -> None:
+            for reading in at(site):
                 kept[reading.place] = reading.units(activation, keep=True)
 
-        def join(site, activation, kept=kept, places=places):
-            for reading in places.get((site.node, site.value), ()):
-                moments.setdefault(reading.place, PairMoments()).add(
-                    kept.pop(reading.place), reading.units(activation)
-                )
+        def join(site: Site, activation: Tensor, kept: dict = kept, at=at) -> None:
+            for reading in at(site):
+                pair = kept.pop(reading.place), reading.units(activation)
+                moments.setdefault(reading.place, Moments()).add(*pair)
 
-        traced.run(states[0], keep, *args)
-        traced.run(states[1], join, *args)
-    if not traces:
-        raise DataError(
-            "the data hold no examples: an empty set, an empty loader, or one that an earlier call used up"
-        )
+        traced.run(states[0], keep, *positional, **named)
+        traced.run(states[1], join, *positional, **named)
     return moments
-
-
-def _inputs(data: object, batch_size: int, samples: int | None) -> Iterator[tuple[Tensor, ...]]:
-    """Batches of the model's inputs, as tuples; targets are left off."""
-    if (
-        isinstance(data, (tuple, list))
-        and len(data) == 2
-        and all(isinstance(part, Tensor) for part in data)
-    ):
-        data = data[0]
-    batches = (
-        data.split(batch_size)
-        if isinstance(data, Tensor) and len(data)
-        else ()
-        if isinstance(data, Tensor)
-        else data
-    )
-    left = samples
-    for batch in batches:
-        inputs = (
-            batch
-            if isinstance(batch, Tensor)
-            else batch[0]
-            if isinstance(batch, (tuple, list)) and batch
-            else None
-        )
-        inputs = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
-        if not all(isinstance(x, Tensor) for x in inputs):
-            raise DataError(
-                f"a batch should be a tensor of inputs or (inputs, targets), this one is a {type(batch).__name__}"
-            )
-        for parts in zip(*(x.split(batch_size) for x in inputs)):
-            parts = parts if left is None else tuple(x[:left] for x in parts)
-            if len(parts[0]):
-                yield parts
-            if left is not None:
-                left -= len(parts[0])
-                if left <= 0:
-                    return
-
-
-def _result(
-    similar: Similarities, tables: dict, base: float, history: list[Step], began: float, done: bool
-) -> Matching:
-    objective = similar.value(tables, similar.gains)
-    return Matching(
-        Permutation(tables, similar.spec.parents),
-        objective,
-        objective - base,
-        "activation matching",
-        tuple(history),
-        done,
-        time.perf_counter() - began,
-    )

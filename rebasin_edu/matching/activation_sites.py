@@ -24,9 +24,7 @@ class Reading:
     key: Key
     piece: Piece
     dims: tuple[int, ...]  # the piece's dimensions that make up the slot
-    averaged: tuple[
-        int, ...
-    ]  # dimensions of other groups, whose order is not known: their mean is read
+    averaged: tuple[int, ...]  # of other groups, whose order is not known: their mean is read
 
     @property
     def place(self) -> tuple[Key, tuple]:
@@ -34,8 +32,9 @@ class Reading:
         return self.key, (self.value, self.piece.offsets, self.piece.strides)
 
     def units(self, activation: Tensor, *, keep: bool = False) -> Tensor:
-        """The activation as ``(units, samples)``; a copy if it is to be kept while the graph runs
-        on, else perhaps a view.
+        """Return the activation as ``(units, samples)``, perhaps a view.
+
+        With ``keep`` it is a copy, which may be kept while the graph runs on.
         """
         view = self.piece.view(activation)
         order = [
@@ -46,11 +45,11 @@ class Reading:
         view = view.permute(order)
         if self.averaged:
             view = view.mean(tuple(range(view.ndim - len(self.averaged), view.ndim)))
-        found = view.reshape(math.prod(view.shape[: len(self.dims)]), -1)
+        units = view.reshape(math.prod(view.shape[: len(self.dims)]), -1)
         if not keep:
-            return found
-        shared = found.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
-        return found.clone() if shared else found
+            return units
+        shared = units.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
+        return units.clone() if shared else units
 
 
 def readings(trace: Trace, spec: PermutationSpec) -> dict[tuple[str, str], list[Reading]]:

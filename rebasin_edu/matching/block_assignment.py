@@ -1,8 +1,18 @@
-"""Groups that rule others: heads and their widths, convolution groups and their channels.
+"""Groups with nested groups: heads and their widths, convolution groups and their channels.
 
-A head moves as a block, and each head may order its own units as it likes. So matching heads is an
-assignment inside an assignment: for every pair (head of A, head of B) the best order of the units,
-then the best pairing of the heads.
+A head moves as a block, and each head may order its units as it likes. Write ``π`` for the order of
+the heads and ``σ_h`` for the order of the units inside head ``h`` of A. Where a tensor holds the
+slot (head, unit), with gain ``C[(h, i), (k, j)]`` for matching unit ``i`` of A's head ``h`` with
+unit ``j`` of B's head ``k``, the objective is a sum over the heads
+
+    ``Σ_h V[h, π(h)]``  with  ``V[h, k] = C₀[h, k] + max_σ Σ_i C[(h, i), (k, σ(i))]``,
+
+since the best ``σ`` for the pair ``(h, k)`` depends on no other pair. So matching heads is an
+assignment inside an assignment: the inner ones give ``V``, for every pair of heads, the outer one
+pairs the heads. This is exact as long as one nested group occurs in a slot. Where two nested groups
+of the same parent share a slot (the inputs and outputs of a grouped convolution), the gains of one
+depend on the order of the other: they are solved in turn, and the result is a proposal, which the
+descent accepts only if the true objective rises.
 """
 
 from __future__ import annotations
@@ -29,12 +39,12 @@ class Keyed(Protocol):
 
 
 @dataclass(frozen=True)
-class Move:
+class GroupStep:
     """Groups that are matched in one step.
 
-    ``kind`` is ``"plain"`` for a group alone, ``"family"`` for a group with all that it rules, and
-    ``"rows"`` for a group whose parents are held, with one order for each unit of them (what it
-    rules itself moves along in blocks).
+    ``kind`` is ``"plain"`` for a group alone, ``"block"`` for a group with all its nested groups,
+    and ``"within_parent"`` for a group whose parents are fixed, with one order for each unit of
+    them (its own nested groups move along in blocks).
     """
 
     kind: str
@@ -45,110 +55,110 @@ class Move:
         return self.groups[0]
 
 
-def moves(spec: PermutationSpec) -> list[Move]:
-    """How the groups of a spec are matched: every group is in one move."""
-    rules: dict[str, list[str]] = {}
+def group_steps(spec: PermutationSpec) -> list[GroupStep]:
+    """Return how the groups of a spec are matched: every group is in one step."""
+    nested: dict[str, list[str]] = {}
     for group, parents in spec.parents.items():
         for parent in parents:
-            rules.setdefault(parent, []).append(group)
+            nested.setdefault(parent, []).append(group)
 
-    found, taken = [], set()
+    steps: list[GroupStep] = []
+    taken: set[str] = set()
     for group in spec.groups:
-        below = [fibre for fibre in rules.get(group, ()) if fibre in spec.groups]
-        if (
-            below
-            and not spec.parents.get(group)
-            and all(spec.parents[f] == (group,) and f not in rules for f in below)
-        ):
-            found.append(Move("family", (group, *below)))
-            taken.update(found[-1].groups)
+        inside = [inner for inner in nested.get(group, ()) if inner in spec.groups]
+        one_level = all(spec.parents[n] == (group,) and n not in nested for n in inside)
+        if inside and one_level and not spec.parents.get(group):
+            steps.append(GroupStep("block", (group, *inside)))
+            taken.update(steps[-1].groups)
     for group in spec.groups:
         if group not in taken:
-            found.append(
-                Move("rows" if spec.parents.get(group) or group in rules else "plain", (group,))
-            )
+            tied = spec.parents.get(group) or group in nested
+            steps.append(GroupStep("within_parent" if tied else "plain", (group,)))
     order = list(spec.groups)
-    return sorted(found, key=lambda move: order.index(move.name))
+    return sorted(steps, key=lambda step: order.index(step.name))
 
 
 def solve(
     problem: Problem,
-    move: Move,
+    step: GroupStep,
     gains: Callable[[Key], Tensor],
     tables: Mapping[str, Tensor],
     *,
-    beside: bool = True,
+    shared_tensors: bool = True,
 ) -> dict[str, Tensor]:
-    """New orders for the groups of one move, all others held.
+    """Return new orders for the groups of one step, all others fixed.
 
     Args:
         gains: key → its gain matrix ``(n, n)``.
         tables: the present orders.
-        beside: count the places where two fibres of one parent stand side by side, which ``gains``
-            cannot.
+        shared_tensors: count the tensors in which two nested groups of one parent share a slot,
+            which ``gains`` cannot.
     """
-    if move.kind == "plain":
-        return {move.name: assign(gains((move.name,))).cpu()}
-    if move.kind == "family":
-        return _match_family(problem, move, gains, tables, beside)
-    return follow(problem, move.name, assign(row_gains(problem, move.name, tables)).cpu(), tables)
+    if step.kind == "plain":
+        return {step.name: assign(gains((step.name,))).cpu()}
+    if step.kind == "block":
+        return _match_block(problem, step, gains, tables, shared_tensors)
+    return follow(problem, step.name, assign(row_gains(problem, step.name, tables)).cpu(), tables)
 
 
 def vertex(
-    problem: Keyed, parts: Iterable[Move], gains: Mapping[Key, Tensor], tables: Mapping[str, Tensor]
+    problem: Keyed,
+    parts: Iterable[GroupStep],
+    gains: Mapping[Key, Tensor],
+    tables: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """The orders that have the largest sum of gains, where each key's gains depend on no other
-    order.
+    """Return the orders with the largest sum of gains, each key's gains being independent.
 
     Args:
         gains: for each key that ``keys_of`` names for these moves.
         tables: the present orders, which groups without a move keep.
     """
     tables = dict(tables)
-    for move in parts:
-        if move.kind == "rows":  # fixed parents stay where they are: only the diagonal blocks count
-            (key,) = keys_of(problem, move)
-            shape = problem.spec.shapes[move.name]
+    for step in parts:
+        if step.kind == "within_parent":  # the parents stay: only the diagonal blocks count
+            (key,) = keys_of(problem, step)
+            shape = problem.spec.shapes[step.name]
             blocks = gains[key].reshape(-1, shape[-1], gains[key].shape[0] // shape[-1], shape[-1])
-            tables[move.name] = (
+            tables[step.name] = (
                 assign(torch.diagonal(blocks, dim1=0, dim2=2).movedim(-1, 0)).cpu().reshape(shape)
             )
         else:
-            tables.update(solve(problem, move, gains.__getitem__, tables, beside=False))
+            tables.update(solve(problem, step, gains.__getitem__, tables, shared_tensors=False))
     return tables
 
 
-def keys_of(problem: Keyed, move: Move) -> list[Key]:
-    """The keys whose gains decide a move, those that the problem has."""
-    if move.kind == "plain":
-        keys = [(move.name,)]
-    elif move.kind == "family":
-        keys = [(move.name,), *((move.name, fibre) for fibre in move.groups[1:])]
+def keys_of(problem: Keyed, step: GroupStep) -> list[Key]:
+    """Return the keys whose gains decide a step, those that the problem has."""
+    if step.kind == "plain":
+        keys = [(step.name,)]
+    elif step.kind == "block":
+        keys = [(step.name,), *((step.name, inner) for inner in step.groups[1:])]
     else:
-        parents = problem.spec.parents.get(move.name, ())
+        parents = problem.spec.parents.get(step.name, ())
         if not parents or any(parent in problem.spec.groups for parent in parents):
             return []
         keys = [
-            key for key in problem.keys if key[-1] == move.name and set(key) == {move.name, *parents}
+            key
+            for key in problem.keys
+            if key[-1] == step.name and set(key) == {step.name, *parents}
         ]
         keys = keys if len(keys) == 1 else []
     return [key for key in keys if key in problem.keys]
 
 
-def _match_family(
+def _match_block(
     problem: Problem,
-    move: Move,
+    step: GroupStep,
     gains: Callable[[Key], Tensor],
     tables: Mapping[str, Tensor],
-    beside: bool,
+    shared_tensors: bool,
 ) -> dict[str, Tensor]:
-    """New orders for a group and all it rules, the others held.
+    """Return new orders for a group and all its nested groups, the others fixed.
 
-    Exact where no tensor holds two groups of the same parent. Where one does (a grouped
-    convolution's inputs and outputs) the pair's orders are found one after the other, so it is a
-    proposal.
+    Exact where no slot holds two groups of the same parent, a proposal where one does: see the head
+    of this file.
     """
-    root, *fibres = move.groups
+    root, *nested = step.groups
     heads = problem.spec.groups[root].size
     value = (
         gains((root,)).cpu().double()
@@ -156,37 +166,38 @@ def _match_family(
         else torch.zeros(heads, heads, dtype=torch.float64)
     )
     back = tables[root].argsort()
-    # fibre → (heads of A, heads of B, units): the best order for each pair; at first the present
-    # one of B's head
-    pairs = {fibre: tables[fibre][back].expand(heads, -1, -1) for fibre in fibres}
-    for fibre in fibres:
-        n = problem.spec.groups[fibre].size
+    # nested group → (heads of A, heads of B, units): the best order for each pair; at first the
+    # present one of B's head
+    pairs = {inner: tables[inner][back].expand(heads, -1, -1) for inner in nested}
+    for inner in nested:
+        n = problem.spec.groups[inner].size
         guide, counted = torch.zeros(
             2, heads, heads, n, n, dtype=problem.dtype, device=problem.device
         )
-        if (root, fibre) in problem.keys:
-            guide += gains((root, fibre)).reshape(heads, n, heads, n).transpose(1, 2)
+        if (root, inner) in problem.keys:
+            guide += gains((root, inner)).reshape(heads, n, heads, n).transpose(1, 2)
             counted += guide
-        for part, s in shared(problem, root, fibre) if beside else ():
-            block = _shared_gains(problem, part, s, fibre, pairs, tables)
+        for part, s in shared(problem, root, inner) if shared_tensors else ():
+            block = _shared_gains(problem, part, s, inner, pairs, tables)
             guide += block
-            if not {f for f in part.slots[s].key if f in fibres[fibres.index(fibre) + 1 :]}:
+            if not {f for f in part.slots[s].key if f in nested[nested.index(inner) + 1 :]}:
                 counted += block
-        pairs[fibre] = assign(guide).cpu()
-        value = value + counted.cpu().double().gather(-1, pairs[fibre].unsqueeze(-1)).sum((-1, -2))
+        pairs[inner] = assign(guide).cpu()
+        value = value + counted.cpu().double().gather(-1, pairs[inner].unsqueeze(-1)).sum((-1, -2))
     order = assign(value)
-    return {root: order, **{fibre: pairs[fibre][torch.arange(heads), order] for fibre in fibres}}
+    return {root: order, **{inner: pairs[inner][torch.arange(heads), order] for inner in nested}}
 
 
-def shared(problem: Problem, root: str, fibre: str) -> list[tuple[Part, int]]:
-    """Where a fibre stands beside another one of its parent, in one slot: (part, number of the
-    slot).
+def shared(problem: Problem, root: str, inner: str) -> list[tuple[Part, int]]:
+    """Return where a nested group shares a slot with another one of its parent.
+
+    Each is a part and the number of the slot in it.
     """
     return [
         (part, s)
         for part in problem.parts
         for s, slot in enumerate(part.slots)
-        if len(slot.key) > 2 and root in slot.key and fibre in slot.key
+        if len(slot.key) > 2 and root in slot.key and inner in slot.key
     ]
 
 
@@ -194,15 +205,14 @@ def _shared_gains(
     problem: Problem,
     part: Part,
     s: int,
-    fibre: str,
+    inner: str,
     pairs: Mapping[str, Tensor],
     tables: Mapping[str, Tensor],
 ) -> Tensor:
-    """What each pair of units of ``fibre`` adds in such a place, the slot's other fibres ordered as
-    in ``pairs``.
+    """Return what each pair of units of ``inner`` adds in such a slot.
 
-    Returns:
-        ``(heads of A, heads of B, units of A, units of B)``.
+    The slot's other nested groups are ordered as in ``pairs``. The shape is ``(heads of A, heads of
+    B, units of A, units of B)``.
     """
     slot = part.slots[s]
     b = part.b
@@ -210,35 +220,32 @@ def _shared_gains(
         if t != s:
             b = b.index_select(t, problem.index(other.key, tables))
     a, b = (x.movedim(s, 0).flatten(1).reshape(*slot.sizes, -1) for x in (part.a, b))
-    own = slot.key.index(fibre)
-    found = []
+    position = slot.key.index(inner)
+    gains = []
     for head in range(slot.sizes[0]):
         moved = b
         for dim, name in enumerate(slot.key[1:], start=1):
-            if dim != own:
+            if dim != position:
                 index = pairs[name][head].to(b.device)  # (heads of B, units)
                 shape = [1] * b.ndim
                 shape[0], shape[dim] = index.shape
                 moved = torch.take_along_dim(moved, index.reshape(shape), dim)
-        left = a[head].movedim(own - 1, 0).flatten(1)  # (units of A, rest)
-        found.append(
-            left @ moved.movedim(own, 1).flatten(2).transpose(-1, -2)
-        )  # (heads of B, units of A, units of B)
-    return torch.stack(found)
+        units_of_a = a[head].movedim(position - 1, 0).flatten(1)  # (units of A, rest)
+        units_of_b = moved.movedim(position, 1).flatten(2)  # (heads of B, units of B, rest)
+        gains.append(units_of_a @ units_of_b.transpose(-1, -2))
+    return torch.stack(gains)
 
 
 def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Tensor:
-    """For each unit of the group's parents, what is gained by each pairing: ``(parent sizes …, n,
-    n)``; what it rules moves along.
+    """Return what each pairing gains inside each unit of the parents: ``(parent sizes …, n, n)``.
 
-    Places in which the group occurs twice are left out: there it is a proposal.
+    Groups nested in this one move along. Tensors in which the group occurs twice are left out:
+    there the result is a proposal.
     """
     spec = problem.spec
-    alone = spec.identity()
-    alone = Permutation({**alone, group: tables[group]}, spec.parents)
-    before = alone.inverse() @ Permutation(
-        tables, spec.parents
-    )  # the present permutation but for this group's own order
+    alone = Permutation({**spec.identity(), group: tables[group]}, spec.parents)
+    # the present permutation without this group's order
+    before = alone.inverse() @ Permutation(tables, spec.parents)
     total = torch.zeros(
         *tables[group].shape, spec.groups[group].size, dtype=problem.dtype, device=problem.device
     )
@@ -246,10 +253,10 @@ def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Ten
         part = problem.parts[p]
         dims = part.piece.dims(group)
         if len(dims) == 1:
-            ruling = [part.piece.parent_dim(dims[0], parent) for parent in spec.parents.get(group, ())]
+            outer = [part.piece.parent_dim(dims[0], name) for name in spec.parents.get(group, ())]
             a = part.whole[0]
             b = part.piece.permuted(part.whole[1], dict(before), spec.parents)
-            order = [*ruling, dims[0], *(d for d in range(a.ndim) if d not in (*ruling, dims[0]))]
+            order = [*outer, dims[0], *(d for d in range(a.ndim) if d not in (*outer, dims[0]))]
             a, b = (x.permute(order).reshape(*total.shape[:-1], -1) for x in (a, b))
             total += a @ b.transpose(-1, -2)
     return total
@@ -258,7 +265,7 @@ def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Ten
 def follow(
     problem: Problem, group: str, order: Tensor, tables: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """All orders once ``group`` has a new one and carries what it rules."""
+    """Return all orders once ``group`` has a new one and its nested groups have moved along."""
     spec = problem.spec
     identity = spec.identity()
     old = Permutation({**identity, group: tables[group]}, spec.parents)

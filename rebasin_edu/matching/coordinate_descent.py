@@ -1,4 +1,4 @@
-"""Coordinate descent: one group at a time is matched exactly while all others are held."""
+"""Coordinate descent: one group at a time is matched exactly, all others fixed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .block_assignment import Move, moves, solve
-from .gain_matrices import Products
+from .block_assignment import GroupStep, group_steps, solve
+from .gain_matrices import GainMatrices
 from .linear_assignment import assign
 from .objective import Problem
 from .result import Step
@@ -25,7 +25,7 @@ class Descent:
     Args:
         problem: the two networks.
         tables: where to begin.
-        products: gain matrices at hand, if a start has made some.
+        products: gain matrices at hand, if a start has computed some.
         began: ``time.perf_counter()`` when its start was begun.
 
     Attributes:
@@ -36,22 +36,20 @@ class Descent:
         self,
         problem: Problem,
         tables: Mapping[str, Tensor],
-        products: Products | None = None,
+        products: GainMatrices | None = None,
         began: float | None = None,
     ):
         self.problem = problem
-        self.products = products or Products(problem, tables)
+        self.products = products or GainMatrices(problem, tables)
         self.products.set(tables)
         self.history: list[Step] = []
-        self.moves = [
-            move
-            for move in moves(problem.spec)
-            if any(problem.parts_of[group] for group in move.groups)
+        self.steps = [
+            step
+            for step in group_steps(problem.spec)
+            if any(problem.parts_of[group] for group in step.groups)
         ]
         self._began = time.perf_counter() if began is None else began
-        self._settled: set[Move] = (
-            set()
-        )  # those whose neighbours have not moved since they were made
+        self._settled: set[GroupStep] = set()  # solved, and no neighbour has moved since
 
     @property
     def seconds(self) -> float:
@@ -63,76 +61,80 @@ class Descent:
         """The present permutation."""
         return dict(self.products.tables)
 
-    def visit(self, move: Move, sweep: int) -> bool:
-        """Match the groups of one move with all others held; accept it only if the objective rises."""
+    def visit(self, step: GroupStep, sweep: int) -> bool:
+        """Match the groups of one step, all others fixed; accept if the objective rises."""
         tables = self.products.tables
-        self._settled.add(move)
-        if move.kind != "plain":
-            return self._accept(
-                solve(self.problem, move, self.products.gains, tables), None, move, sweep
-            )
-        gains = self.products.gains((move.name,))
-        new, old = assign(gains).cpu(), tables[move.name]
-        rows = torch.arange(len(new), device=gains.device)
-        gain = float(
-            (
-                gains[rows, new.to(gains.device)].double()
-                - gains[rows, old.to(gains.device)].double()
-            ).sum()
-        )
-        return self._accept({move.name: new}, gain, move, sweep)
+        estimate = None
+        if step.kind == "plain":
+            gains = self.products.gains((step.name,))
+            proposed = {step.name: assign(gains).cpu()}
+            rows = torch.arange(len(gains), device=gains.device)
+            new, old = (t[step.name].to(gains.device) for t in (proposed, tables))
+            estimate = float((gains[rows, new].double() - gains[rows, old].double()).sum())
+        else:
+            proposed = solve(self.problem, step, self.products.gains, tables)
+        self._settled.add(step)
+        changed = {g: t for g, t in proposed.items() if not torch.equal(t, tables[g])}
+        if not changed:
+            return False
+        touched = sorted({p for group in changed for p in self.problem.parts_of[group]})
+        exact = step.kind == "plain" and not self._on_two_axes(touched)
+        gain = self._rise(changed, touched, estimate if exact else None)
+        if gain is None:
+            return False
+        self._go(step, changed, touched, exact)
+        self.history.append(Step(sweep, step.name, gain, self.seconds))
+        return True
 
-    def _accept(
-        self, proposed: dict[str, Tensor], gain: float | None, move: Move, sweep: int
-    ) -> bool:
-        """Go to these orders if the true objective rises; ``gain`` is what it rises by in working
-        precision, where known.
+    def _rise(
+        self, changed: dict[str, Tensor], touched: list[int], estimate: float | None
+    ) -> float | None:
+        """How much the true objective rises with these new orders; ``None`` if it does not.
+
+        Args:
+            touched: the parts that the changed groups occur in.
+            estimate: the rise in working precision, where the groups' gains are exactly linear (one
+                group that occurs once in each tensor). It is trusted where it is large.
         """
         before = self.products.tables
-        proposed = {
-            group: table
-            for group, table in proposed.items()
-            if not torch.equal(table, before[group])
-        }
-        if not proposed:
-            return False
-        touched = sorted({p for group in proposed for p in self.problem.parts_of[group]})
         scale = sum(self.problem.parts[p].scale for p in touched)
-        twice = any(
-            len({s.key for s in self.problem.parts[p].slots}) < len(self.problem.parts[p].slots)
-            for p in touched
-        )
-        exact = move.kind == "plain" and not twice
-        if not exact or gain < DOUBTFUL * scale:
-            if exact:
-                gain = self.problem.difference(move.name, proposed[move.name], before)
-            else:
-                gain = self.problem.value({**before, **proposed}, touched) - self.problem.value(
-                    before, touched
-                )
-            if gain <= ROUNDING * scale:
-                return False
-        self.products.set(proposed)
-        self.history.append(Step(sweep, move.name, gain, self.seconds))
-        moved = {name for p in touched for slot in self.problem.parts[p].slots for name in slot.key}
+        if estimate is not None and estimate >= DOUBTFUL * scale:
+            return estimate
+        if estimate is not None:
+            ((group, order),) = changed.items()
+            gain = self.problem.difference(group, order, before)
+        else:
+            after = {**before, **changed}
+            gain = self.problem.value(after, touched) - self.problem.value(before, touched)
+        return gain if gain > ROUNDING * scale else None
+
+    def _go(
+        self, step: GroupStep, changed: dict[str, Tensor], touched: list[int], exact: bool
+    ) -> None:
+        """Take the new orders; steps that share a tensor with them are no longer settled."""
+        self.products.set(changed)
+        parts = [self.problem.parts[p] for p in touched]
+        near = {name for part in parts for slot in part.slots for name in slot.key}
         self._settled = {
             other
             for other in self._settled
-            if not moved & set(other.groups) or (other == move and exact)
+            if not near & set(other.groups) or (other == step and exact)
         }
-        return True
+
+    def _on_two_axes(self, touched: list[int]) -> bool:
+        """Whether one key has several slots in a tensor: its step is then only a proposal."""
+        slots = [self.problem.parts[p].slots for p in touched]
+        return any(len({slot.key for slot in each}) < len(each) for each in slots)
 
     def run(self, seed: int, max_sweeps: int, first: int = 1) -> bool:
-        """Sweep over the groups in random orders until no move improves; True if that point was
-        reached.
-        """
+        """Sweep over the groups in random orders; return whether no step can improve any more."""
         rng = random.Random(seed)
         for sweep in range(first, first + max_sweeps):
-            waiting = [move for move in self.moves if move not in self._settled]
+            waiting = [step for step in self.steps if step not in self._settled]
             if not waiting:
                 return True
             rng.shuffle(waiting)
-            for move in waiting:
-                if move not in self._settled:
-                    self.visit(move, sweep)
-        return all(move in self._settled for move in self.moves)
+            for step in waiting:
+                if step not in self._settled:
+                    self.visit(step, sweep)
+        return all(step in self._settled for step in self.steps)

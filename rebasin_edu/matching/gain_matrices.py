@@ -1,6 +1,6 @@
 """The similarity of every unit of A to every unit of B, kept up to date instead of computed anew.
 
-With all other groups held, the objective is ``sum_i C[i, p[i]]`` for one group's order ``p``; ``C``
+With all other groups fixed, the objective is ``sum_i C[i, p[i]]`` for one group's order ``p``; ``C``
 is a sum of one matrix product for each place where the group occurs. A product changes only when
 another group in the same tensor has moved, and then only by the rows that moved. So each product
 remembers the order it was made for, and what is added is the product of the changed rows alone:
@@ -9,7 +9,7 @@ late in a descent, when few units still move, a visit costs next to nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from .objective import Key, Problem
 
 
-class Products:
+class GainMatrices:
     """Gain matrices ``C`` of a problem at a current permutation.
 
     Args:
@@ -31,16 +31,16 @@ class Products:
     ):
         self.problem = problem
         self.places = {
-            key: [(p, s) for p, s in found if p not in without]
-            for key, found in problem.places.items()
+            key: [(p, s) for p, s in places if p not in without]
+            for key, places in problem.places.items()
         }
         self.tables = dict(tables)
         self.flops = 0
         self._index = {key: problem.index(key, tables) for key in problem.keys}
         self._made_for: dict[tuple[int, int], list[Tensor]] = {}
-        self._totals: dict[
-            tuple[Key, bool, bool], Tensor
-        ] = {}  # (key, incoming, alone in its tensor) → sum of products
+        # (key, on the output side, alone in its tensor) → sum of products: kept apart, so that
+        # ``fixed`` can be told, and so that sums are rounded in one order
+        self._totals: dict[tuple[Key, bool, bool], Tensor] = {}
         self._operands: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def set(self, tables: Mapping[str, Tensor]) -> None:
@@ -50,60 +50,42 @@ class Products:
             if any(name in tables for name in key):
                 self._index[key] = self.problem.index(key, self.tables)
 
-    def gains(
-        self,
-        key: Key,
-        *,
-        known: Collection[Key] | None = None,
-        incoming: float = 1.0,
-        outgoing: float = 1.0,
-    ) -> Tensor:
-        """``C`` for one slot key, ``(n, n)``: what row ``i`` of A gains from being matched with
-        unit ``j`` of B.
+    def gains(self, key: Key, *, known: Collection[Key] | None = None) -> Tensor:
+        """``C`` for one slot key, ``(n, n)``.
+
+        It says what row ``i`` of A gains from being matched with unit ``j`` of B.
 
         Args:
             known: leave out the places that depend on the order of a key that is not among these.
-            incoming, outgoing: weights for the places on a layer's output side and on its input
-                side.
         """
         for p, s in self.places[key]:
             neighbours = [slot.key for t, slot in enumerate(self.problem.parts[p].slots) if t != s]
             if known is None or all(other in known for other in neighbours):
                 self._refresh(p, s)
-        return self._sum(
-            key,
-            [(side, alone) for side in (True, False) for alone in (True, False)],
-            incoming,
-            outgoing,
-        )
+        return self._sum(key, (True, False))
 
     def fixed(self, key: Key) -> Tensor:
-        """The share of ``C`` that no other group's order changes: biases, norms, the first and the
-        last layer.
+        """The share of ``C`` that no other group's order changes.
+
+        It comes from biases, norms, the first and the last layer.
         """
         for p, s in self.places[key]:
             if len(self.problem.parts[p].slots) == 1:
                 self._refresh(p, s)
-        return self._sum(key, [(True, True), (False, True)])
+        return self._sum(key, (True,))
 
-    def _sum(
-        self,
-        key: Key,
-        shares: list[tuple[bool, bool]],
-        incoming: float = 1.0,
-        outgoing: float = 1.0,
-    ) -> Tensor:
-        found = None
-        for side, alone in shares:
-            total = self._totals.get((key, side, alone))
-            if total is not None:
-                weight = incoming if side else outgoing
-                total = total if weight == 1 else total * weight
-                found = total if found is None else found + total
-        if found is None:
+    def _sum(self, key: Key, kinds: Iterable[bool]) -> Tensor:
+        """The sum of a key's products that are alone in their tensor, or not, as ``kinds`` says."""
+        total = None
+        for output in (True, False):
+            for alone in kinds:
+                part = self._totals.get((key, output, alone))
+                if part is not None:
+                    total = part if total is None else total + part
+        if total is None:
             size = self.problem.keys[key]
             return torch.zeros(size, size, dtype=self.problem.dtype, device=self.problem.device)
-        return found
+        return total
 
     def _refresh(self, p: int, s: int) -> None:
         """Bring the product of one place up to the current orders of its neighbours."""
@@ -113,9 +95,7 @@ class Products:
         if before is not None and all(x is y for x, y in zip(before, now)):
             return
         self._made_for[p, s] = now
-        a, b = self._operand(
-            p, s
-        )  # (neighbours …, rest, own): whole rows are copied when a neighbour moves
+        a, b = self._operand(p, s)  # (neighbours …, rest, own): a neighbour moves whole rows
         if len(now) == 1 and before is not None:
             changed = (before[0] != now[0]).nonzero().squeeze(1)
             if len(changed) == 0:
@@ -130,7 +110,7 @@ class Products:
             b = moved if before is None else moved - old
         a, b = a.flatten(0, -2), b.flatten(0, -2)
         self.flops += 2 * a.numel() * b.shape[1]
-        where = (part.slots[s].key, part.slots[s].incoming, len(part.slots) == 1)
+        where = (part.slots[s].key, part.slots[s].output, len(part.slots) == 1)
         if where in self._totals:
             self._totals[where].addmm_(a.T, b)
         else:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import MatchingInterrupted, RebasinError
-from ..symmetry import Permutation, PermutationSpec, Weights, as_state
-from .checks import checked
+from ..errors import MatchingInterrupted, WeightsError
+from ..symmetry import Permutation, PermutationSpec
+from ..weights import Weights, as_state
 from .coordinate_descent import Descent
-from .objective import Problem
+from .initialization import STEPS, TOLERANCE
+from .objective import Problem, comparable
 from .relaxation import Relaxation
 from .result import Step
 
@@ -29,8 +30,8 @@ class Merged:
         permutations: for each network, the permutation into the common order.
         objective: the sum over all pairs of ``⟨permuted one, permuted other⟩``.
         gain: the objective less that of the networks as they came.
-        history: one row for each network that moved: sweep, ``"model i"``, gain, seconds.
-        converged: no network can be improved with all others held.
+        history: one row for each network that moved: sweep, ``"network i"``, gain, seconds.
+        converged: no network can be improved with all others fixed.
     """
 
     weights: dict[str, Tensor]
@@ -50,14 +51,14 @@ class Merged:
 
     def __repr__(self) -> str:
         return (
-            f"Merged({self.method}: {len(self.permutations)} models, objective {self.objective:.6g}, gain {self.gain:.6g}, "
+            f"Merged({self.method}: {len(self.permutations)} networks, objective {self.objective:.6g}, gain {self.gain:.6g}, "
             f"{'converged' if self.converged else 'not converged'}, {self.seconds:.2g} s)"
         )
 
 
 def merge_many(
     spec: PermutationSpec,
-    models: Sequence[Weights],
+    networks: Sequence[Weights],
     *,
     universe: bool = False,
     seed: int = 0,
@@ -71,7 +72,7 @@ def merge_many(
 
     Args:
         spec: the symmetries of the architecture.
-        models: two or more modules or state dicts of it.
+        networks: two or more modules or state dicts of it.
         universe: the deterministic variant: each network in turn enters the common order through
             Frank-Wolfe from the barycentre against the sum of those that are in, and each later
             visit tries both that and a descent from where it is. No seed has any influence.
@@ -83,21 +84,21 @@ def merge_many(
         cycle in either variant.
 
     Raises:
-        RebasinError: fewer than two.
+        WeightsError: fewer than two.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is a ``Merged`` of what was reached.
-        SpecError, WeightsError, WeightsError: as ``weight_matching``.
+        SpecError, WeightsError: as ``weight_matching``.
 
     Ref: Git Re-Basin, Algorithm 3; Crisostomi et al. (2024) for the common universe.
     """
-    if len(models) < 2:
-        raise RebasinError(f"merging needs at least two networks, there are {len(models)}")
-    merging = _Merging(spec, models, universe)
+    if len(networks) < 2:
+        raise WeightsError(f"merging needs at least two networks, there are {len(networks)}")
+    merging = _Merging(spec, networks, universe)
     rng, converged = random.Random(seed), False
     try:
         if universe:
             merging.enter()
         for sweep in range(1, max_sweeps + 1):
-            order = list(range(len(models)))
+            order = list(range(len(networks)))
             if not universe:
                 rng.shuffle(order)
             moved = [merging.visit(i, sweep) for i in order]
@@ -110,14 +111,13 @@ def merge_many(
 
 
 class _Merging:
-    def __init__(self, spec: PermutationSpec, models: Sequence[Weights], universe: bool):
+    def __init__(self, spec: PermutationSpec, networks: Sequence[Weights], universe: bool):
         self.spec, self.universe = spec, universe
         self.began = time.perf_counter()
-        self.states = [as_state(model) for model in models]
-        self.parts = list(
-            checked(spec, {f"model {i}": state for i, state in enumerate(self.states)}).values()
-        )
-        self.permutations = [spec.identity() for _ in models]
+        self.states = [as_state(network) for network in networks]
+        called = [f"network {i}" for i in range(len(self.states))]
+        self.parts = comparable(spec, *self.states, names=called)
+        self.permutations = [spec.identity() for _ in networks]
         self.history: list[Step] = []
         self.base = self.objective()
 
@@ -126,15 +126,15 @@ class _Merging:
         others = [k for k in range(len(self.parts)) if k != i]
         problem = self._problem(i, others)
         before = problem.value(dict(self.permutations[i]))
-        found = self._descended(problem, dict(self.permutations[i]), None)
+        value, tables = self._descended(Descent(problem, dict(self.permutations[i])))
         if self.universe:
-            found = max(found, self._entered(problem), key=lambda pair: pair[0])
-        if found[0] <= before + 1e-12 * problem.scale:
+            candidates = ((value, tables), self._entered(problem))
+            value, tables = max(candidates, key=lambda pair: pair[0])
+        if value <= before + 1e-12 * problem.scale:  # less is rounding
             return False
-        self.permutations[i] = Permutation(found[1], self.spec.parents)
-        self.history.append(
-            Step(sweep, f"model {i}", found[0] - before, time.perf_counter() - self.began)
-        )
+        self.permutations[i] = Permutation(tables, self.spec.parents)
+        seconds = time.perf_counter() - self.began
+        self.history.append(Step(sweep, f"network {i}", value - before, seconds))
         return True
 
     def enter(self) -> None:
@@ -145,44 +145,43 @@ class _Merging:
             self.permutations[i] = Permutation(self._entered(problem)[1], self.spec.parents)
             now = self.objective()
             self.history.append(
-                Step(0, f"model {i}", now - start, time.perf_counter() - self.began)
+                Step(0, f"network {i}", now - start, time.perf_counter() - self.began)
             )
             start = now
 
     def _problem(self, i: int, others: list[int]) -> Problem:
-        own = self.parts[i]
+        moving = self.parts[i]
         total = {
             name: torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))
-            for name, x in own.items()
+            for name, x in moving.items()
         }
         for k in others:
             for name, x in self.spec.apply(self.states[k], self.permutations[k]).items():
                 if name in total:
                     total[name] += x
         return Problem(
-            self.spec, total, {name: x.to(total[name].dtype) for name, x in own.items()}, known=True
+            self.spec,
+            total,
+            {name: x.to(total[name].dtype) for name, x in moving.items()},
+            known=True,
         )
 
     def _entered(self, problem: Problem) -> tuple[float, dict[str, Tensor]]:
         relaxation = Relaxation(problem)
-        relaxation.run(12, 1e-5)
-        return self._descended(problem, relaxation.vertex(relaxation.matrices), relaxation)
+        relaxation.run(STEPS, TOLERANCE)
+        return self._descended(relaxation.rounded(time.perf_counter()))
 
-    def _descended(
-        self, problem: Problem, tables: dict[str, Tensor], from_: Relaxation | None
-    ) -> tuple[float, dict]:
-        descent = Descent(problem, tables, from_.products if from_ and not from_.left_out else None)
+    def _descended(self, descent: Descent) -> tuple[float, dict[str, Tensor]]:
         descent.run(seed=0, max_sweeps=100)
-        return problem.value(descent.tables), descent.tables
+        return descent.problem.value(descent.tables), descent.tables
+
+    def _moved(self) -> list[dict]:
+        """The networks in their common order."""
+        return [self.spec.apply(x, order) for x, order in zip(self.states, self.permutations)]
 
     def objective(self) -> float:
-        """``½(‖sum of the permuted‖² − sum of ‖each‖²)`` over the tensors that are permuted, in
-        float64.
-        """
-        moved = [
-            self.spec.apply(state, permutation)
-            for state, permutation in zip(self.states, self.permutations)
-        ]
+        """Return ``½(‖sum‖² − sum of ‖each‖²)`` over the permuted tensors, in float64."""
+        moved = self._moved()
         total = 0.0
         for name in self.parts[0]:
             tensors = [state[name].double() for state in moved]
@@ -190,10 +189,7 @@ class _Merging:
         return total
 
     def result(self, converged: bool) -> Merged:
-        moved = [
-            self.spec.apply(state, permutation)
-            for state, permutation in zip(self.states, self.permutations)
-        ]
+        moved = self._moved()
         mean = {}
         for name, first in moved[0].items():
             mean[name] = first

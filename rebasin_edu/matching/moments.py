@@ -1,6 +1,8 @@
-"""How similar the units of two networks are, from activations that pass by once."""
+"""Means, variances and correlations of the units of several networks, from activations seen once."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,65 +10,105 @@ from torch import Tensor
 CHUNK = 2**17  # entries of one network taken at a time on a CPU: what stays in a core's cache
 
 
-class PairMoments:
-    """Running first and second moments of the units of A and of B at one place; the memory does not
-    grow with the samples.
+class Moments:
+    """Running first and second moments of units; the memory does not grow with the samples.
 
     Everything is taken relative to the mean of the first batch, so that a large common offset costs
     no digits; products of a batch are made in the activations' dtype and summed in float64.
+
+    Args:
+        every_pair: whether products of every unit of the first network with every unit of the
+            second are kept, or only those of units of equal number.
+
+    Attributes:
+        count: samples so far.
     """
 
-    def __init__(self):
+    def __init__(self, *, every_pair: bool = True):
+        self.every_pair = every_pair
         self.count = 0
 
-    def add(self, a: Tensor, b: Tensor) -> None:
-        """Count more samples: ``(units, samples)`` of A and of B for the same inputs; neither is
-        changed.
+    def add(self, *networks: Tensor) -> None:
+        """Count more samples: ``(units, samples)`` of each network for the same inputs.
+
+        No tensor is changed. Products are of the first two networks, or of the only one with
+        itself.
         """
+        units, samples = networks[0].shape
         if not self.count:
-            self.shift = [x.mean(1, keepdim=True) for x in (a, b)]
-            n = len(a)
-            self.sums = [torch.zeros(n, dtype=torch.float64, device=a.device) for _ in range(4)]
-            self.cross = torch.zeros(n, n, dtype=torch.float64, device=a.device)
-        self.count += a.shape[1]
-        columns = (
-            max(len(a), CHUNK // len(a)) if a.device.type == "cpu" else a.shape[1]
-        )  # fewer would only sum up cross
-        for x, y in zip(a.split(columns, 1), b.split(columns, 1)):
-            x, y = x - self.shift[0], y - self.shift[1]
-            self.cross += x @ y.T
-            for total, found in zip(self.sums, (x.sum(1), y.sum(1), _squares(x), _squares(y))):
-                total += found
+            self._shift = [x.mean(1, keepdim=True) for x in networks]
+            size = (units, units) if self.every_pair else (units,)
+            new = {"dtype": torch.float64, "device": networks[0].device}
+            self._sum = [torch.zeros(units, **new) for _ in networks]
+            self._squares = [torch.zeros(units, **new) for _ in networks]
+            self._product = torch.zeros(size, **new)
+        self.count += samples
+        on_cpu = networks[0].device.type == "cpu"
+        columns = max(units, CHUNK // max(units, 1)) if on_cpu else samples
+        for parts in zip(*(x.split(max(columns, 1), 1) for x in networks)):
+            parts = [x - shift for x, shift in zip(parts, self._shift)]
+            x, y = parts[0], parts[min(1, len(parts) - 1)]
+            self._product += x @ y.T if self.every_pair else torch.linalg.vecdot(x, y)
+            for k, part in enumerate(parts):
+                self._sum[k] += part.sum(1)
+                self._squares[k] += _squares(part)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of each unit, ``(networks, units)``, float64."""
+        return torch.stack([
+            total / self.count + shift.squeeze(1).double()
+            for total, shift in zip(self._sum, self._shift)
+        ])  # fmt: skip
+
+    @property
+    def var(self) -> Tensor:
+        """The variance of each unit, ``(networks, units)``, not below 0."""
+        pairs = zip(self._squares, self._sum)
+        return torch.stack([q / self.count - (s / self.count).square() for q, s in pairs]).clamp(0)
 
     def product(self) -> Tensor:
         """The uncentred ``E[a bᵀ]``, ``(units, units)``: the paper's."""
-        mean_a, mean_b = (total / self.count for total in self.sums[:2])
-        shift_a, shift_b = (shift.squeeze(1).double() for shift in self.shift)
+        mean_a, mean_b = (total / self.count for total in self._pair(self._sum))
+        shift_a, shift_b = (shift.squeeze(1).double() for shift in self._pair(self._shift))
         return (
-            self.cross / self.count
+            self._product / self.count
             + torch.outer(shift_a, mean_b)
             + torch.outer(mean_a, shift_b)
             + torch.outer(shift_a, shift_b)
         )
 
+    def covariance(self) -> Tensor:
+        """The covariance of the first network's units and the second's, ``(units, units)``.
+
+        ``(units,)`` where only units of equal number are compared.
+        """
+        return self._product / self.count - self._outer(
+            *(total / self.count for total in self._pair(self._sum))
+        )
+
     def correlation(self) -> Tensor:
-        """The centred correlation, ``(units, units)``; 0 for a unit that never changes."""
-        mean_a, mean_b, square_a, square_b = (total / self.count for total in self.sums)
+        """The correlation, of the shape of ``covariance``; 0 for a unit that never changes."""
         deviations = []
-        for mean, square, shift in (
-            (mean_a, square_a, self.shift[0]),
-            (mean_b, square_b, self.shift[1]),
-        ):
+        for total, squares, shift in zip(*map(self._pair, (self._sum, self._squares, self._shift))):
+            mean, square = total / self.count, squares / self.count
             variance = square - mean.square()
             floor = 1e-10 * (square + shift.squeeze(1).double().square())  # rounding, not variance
             deviations.append(torch.where(variance > floor, variance, torch.inf).sqrt())
-        covariance = self.cross / self.count - torch.outer(mean_a, mean_b)
-        return covariance / torch.outer(*deviations)
+        return self.covariance() / self._outer(*deviations)
+
+    def _outer(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.outer(x, y) if self.every_pair else x * y
+
+    @staticmethod
+    def _pair(of_networks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return of_networks[0], of_networks[min(1, len(of_networks) - 1)]
 
 
 def _squares(x: Tensor) -> Tensor:
-    """Sum of squares of each row, in float64, by what is fast where rows lie in one piece (norm)
-    and where columns do.
+    """Sum of squares of each row, in float64.
+
+    ``vector_norm`` is fast where rows lie in one piece, ``vecdot`` where columns do.
     """
     if x.stride(1) == 1:
         return torch.linalg.vector_norm(x, dim=1).double().square()

@@ -9,19 +9,22 @@ each slot's permutation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ..symmetry import PermutationSpec, Weights
+from ..errors import SpecError, WeightsError
+from ..symmetry import PermutationSpec
 from ..symmetry.axis_structure import Piece
-from .checks import checked, working_dtype
+from ..weights import State, Weights, as_state, check_finite
 
 CHUNK = 2**16  # entries compared at once in float64: what stays in a core's cache
-Key = tuple[str, ...]  # the leaves that share a slot: (group,), or its parents first: (heads, width)
+Key = tuple[
+    str, ...
+]  # the leaves that share a slot: (group,), or its parents first: (heads, width)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Slot:
 
     key: Key
     sizes: tuple[int, ...]
-    incoming: bool  # on axis 0 of its tensor: torch's place for a layer's outputs, so what comes in decides these units
+    output: bool  # on axis 0 of its tensor, where torch puts a layer's output units
 
     @property
     def size(self) -> int:
@@ -73,17 +76,17 @@ class Problem:
 
     Args:
         spec: the symmetries.
-        a, b: the networks; see ``checked`` for what is refused.
-        known: they are what ``checked`` gave: do not check again.
+        a, b: the networks; see ``comparable`` for what is refused.
+        known: they are what ``comparable`` gave: do not check again.
     """
 
     def __init__(self, spec: PermutationSpec, a: Weights, b: Weights, *, known: bool = False):
-        states = {"a": a, "b": b} if known else checked(spec, {"a": a, "b": b})
+        first_state, second_state = (as_state(a), as_state(b)) if known else comparable(spec, a, b)
         self.spec = spec
         self.parts: list[Part] = []
-        self.dtype = working_dtype(states["a"].values())
-        for name, tensor in states["a"].items():
-            first, second = tensor.to(self.dtype), states["b"][name].to(self.dtype)
+        self.dtype = working_dtype(first_state)
+        for name, tensor in first_state.items():
+            first, second = tensor.to(self.dtype), second_state[name].to(self.dtype)
             for piece in spec.pieces[name]:
                 if any(leaf.name in spec.groups for leaf in piece.leaves):
                     self.parts.append(Part(piece, spec, first, second))
@@ -96,21 +99,21 @@ class Problem:
     @cached_property
     def places(self) -> dict[Key, list[tuple[int, int]]]:
         """Key → where it occurs: (number of the part, number of the slot in it)."""
-        found: dict[Key, list[tuple[int, int]]] = {key: [] for key in self.keys}
+        places: dict[Key, list[tuple[int, int]]] = {key: [] for key in self.keys}
         for p, part in enumerate(self.parts):
             for s, slot in enumerate(part.slots):
-                found[slot.key].append((p, s))
-        return found
+                places[slot.key].append((p, s))
+        return places
 
     @cached_property
     def parts_of(self) -> dict[str, list[int]]:
         """Group → numbers of the parts that it occurs in."""
-        found: dict[str, list[int]] = {group: [] for group in self.spec.groups}
+        numbers: dict[str, list[int]] = {group: [] for group in self.spec.groups}
         for p, part in enumerate(self.parts):
             for name in dict.fromkeys(name for slot in part.slots for name in slot.key):
-                if name in found:
-                    found[name].append(p)
-        return found
+                if name in numbers:
+                    numbers[name].append(p)
+        return numbers
 
     @cached_property
     def scales(self) -> dict[str, float]:
@@ -164,6 +167,53 @@ class Problem:
         return total
 
 
+def comparable(
+    spec: PermutationSpec, *networks: Weights, names: Sequence[str] = ("a", "b")
+) -> list[State]:
+    """Return the parameters that the spec permutes, of each network, if they can be compared.
+
+    Args:
+        names: what an error calls each network.
+
+    Raises:
+        SpecError: the spec permutes no parameter, or one is missing or has another size.
+        WeightsError: weights that are not real floating numbers, hold NaN or infinity, or are of
+            two devices or dtypes.
+    """
+    moving = [
+        name
+        for name in spec.axes
+        if name not in spec.buffers
+        and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
+    ]
+    if not moving:
+        nothing = "permutes buffers only" if spec.groups else "has no groups, nothing to reorder"
+        raise SpecError(f"the spec {nothing}: there are no parameters to match")
+    states: list[State] = []
+    for called, network in zip(names, networks):
+        whole = spec.validate(network, of=f"weights of {called}")
+        states.append({name: whole[name] for name in moving})
+        for name, x in states[-1].items():
+            if not x.is_floating_point():
+                raise WeightsError(f"{name} of {called} is {x.dtype}: only real floating-point "
+                                   "weights can be matched")  # fmt: skip
+            other = states[0][name]
+            if x.device != other.device:
+                raise WeightsError(f"{name} is on {other.device} in {names[0]} and on {x.device} "
+                                   f"in {called}: move both to one device")  # fmt: skip
+            if x.dtype != other.dtype:
+                raise WeightsError(f"{name} is {other.dtype} in {names[0]} and {x.dtype} in "
+                                   f"{called}: cast one of them")  # fmt: skip
+            check_finite(x, f"{name} of {called}")
+    return states
+
+
+def working_dtype(state: Mapping[str, Tensor]) -> torch.dtype:
+    """Return what is computed in: float64 if a tensor is, float32 for all else, halves included."""
+    wide = any(x.dtype == torch.float64 for x in state.values() if isinstance(x, Tensor))
+    return torch.float64 if wide else torch.float32
+
+
 def flat_index(spec: PermutationSpec, key: Key, tables: Mapping[str, Tensor]) -> Tensor:
     """The order of the units of a slot, flattened with its first leaf outermost: new position → old
     position.
@@ -198,7 +248,10 @@ def slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:
     sets: list[set[int]] = []
     for dim, leaf in enumerate(piece.leaves):
         if leaf.name in spec.groups:
-            tied = {dim, *(piece.parent_dim(dim, parent) for parent in spec.parents.get(leaf.name, ()))}
+            tied = {
+                dim,
+                *(piece.parent_dim(dim, parent) for parent in spec.parents.get(leaf.name, ())),
+            }
             for other in [other for other in sets if other & tied]:
                 sets.remove(other)
                 tied |= other

@@ -13,14 +13,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .block_assignment import keys_of, moves, vertex
-from .gain_matrices import Products
+from .block_assignment import group_steps, keys_of, vertex
+from .coordinate_descent import Descent
+from .gain_matrices import GainMatrices
 from .objective import Key, Problem, Slot
 from .result import Step
+
+Kinds = dict[str, Any]
 
 
 class Relaxation:
@@ -45,23 +49,27 @@ class Relaxation:
 
     def __init__(self, problem: Problem, tables: Mapping[str, Tensor] | None = None):
         self.problem = problem
-        self.moves = [move for move in moves(problem.spec) if keys_of(problem, move)]
-        self.keys = [key for move in self.moves for key in keys_of(problem, move)]
+        self.steps = [step for step in group_steps(problem.spec) if keys_of(problem, step)]
+        self.keys = [key for step in self.steps for key in keys_of(problem, step)]
         self.left_out = [
             p
             for p, part in enumerate(problem.parts)
             if len(part.slots) > 2 or any(s.key not in self.keys for s in part.slots)
         ]
         start = dict(problem.spec.identity()) if tables is None else dict(tables)
-        self.products = Products(problem, start, without=self.left_out)
+        self.products = GainMatrices(problem, start, without=self.left_out)
         self.fixed = {key: self.products.fixed(key) for key in self.keys}
         if tables is None:
             self.matrices = {key: self._barycentre(key) for key in self.keys}
             self.gradient = self._gradient_at_barycentre()
         else:
             self.gradient = {key: self.products.gains(key).clone() for key in self.keys}
-            self.matrices = {key: torch.eye(n, dtype=problem.dtype, device=problem.device)[problem.index(key, start)]
-                             for key, n in problem.keys.items() if key in self.keys}  # fmt: skip
+            kinds: Kinds = {"dtype": problem.dtype, "device": problem.device}
+            self.matrices = {
+                key: torch.eye(n, **kinds)[problem.index(key, start)]
+                for key, n in problem.keys.items()
+                if key in self.keys
+            }
         self.linear = sum(_inner(self.fixed[key], self.matrices[key]) for key in self.keys)
         self.value = (
             self.linear + sum(_inner(self.gradient[key], self.matrices[key]) for key in self.keys)
@@ -71,9 +79,7 @@ class Relaxation:
         self._began = time.perf_counter()
 
     def run(self, max_steps: int, tolerance: float) -> None:
-        """Steps until one could gain no more than ``tolerance`` of the objective's bound ``‖a‖
-        ‖b‖``.
-        """
+        """Step until a step could gain no more than ``tolerance`` of the bound ``‖a‖ ‖b‖``."""
         for _ in range(max_steps):
             self.converged = not self.step(tolerance)
             if self.converged:
@@ -109,24 +115,38 @@ class Relaxation:
         return True
 
     def vertex(self, gains: Mapping[Key, Tensor]) -> dict[str, Tensor]:
-        """The permutation with the largest inner product with these matrices (the present one of
-        groups not relaxed).
+        """Return the permutation with the largest inner product with these matrices.
+
+        Groups that are not relaxed keep their present order.
         """
-        return vertex(self.problem, self.moves, gains, self.products.tables)
+        return vertex(self.problem, self.steps, gains, self.products.tables)
+
+    def rounded(self, began: float) -> Descent:
+        """Return a descent that begins at the vertex nearest to the matrices.
+
+        Args:
+            began: ``time.perf_counter()`` when the relaxation was begun.
+        """
+        products = None if self.left_out else self.products  # those without some parts do not do
+        return Descent(self.problem, self.vertex(self.matrices), products, began)
 
     def _barycentre(self, key: Key) -> Tensor:
         leaves = [self.problem.spec.leaves[name] for name in key]
-        kinds = {"dtype": self.problem.dtype, "device": self.problem.device}
-        return reduce(torch.kron, (torch.eye(x.size, **kinds) if x.fixed else torch.full((x.size,) * 2, 1 / x.size, **kinds)
-                                   for x in leaves))  # fmt: skip
+        kinds: Kinds = {"dtype": self.problem.dtype, "device": self.problem.device}
+        factors = (
+            torch.eye(x.size, **kinds)
+            if x.fixed
+            else torch.full((x.size, x.size), 1 / x.size, **kinds)
+            for x in leaves
+        )
+        return reduce(torch.kron, factors)
 
     def _gradient_at_barycentre(self) -> dict[Key, Tensor]:
         gradient = {key: gains.clone() for key, gains in self.fixed.items()}
         for part in (part for p, part in enumerate(self.problem.parts) if p not in self.left_out):
             for own, other in ((0, 1), (1, 0)) if len(part.slots) == 2 else ():
-                a, b = (
-                    self._summed(x, other, part.slots[other]) for x in (part.a, part.b)
-                )  # (own, fixed parents and rest)
+                # (own, fixed parents and rest)
+                a, b = (self._summed(x, other, part.slots[other]) for x in (part.a, part.b))
                 free = part.slots[other].size * a.shape[1]
                 gradient[part.slots[own].key].addmm_(a, b.T, alpha=part.a[0, 0].numel() / free)
         return gradient

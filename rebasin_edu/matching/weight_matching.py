@@ -1,15 +1,15 @@
-"""Weight matching: the permutation of one network's hidden units that brings its weights closest to
-another's.
-"""
+"""Weight matching: the permutation of B's hidden units that brings its weights closest to A's."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import MatchingInterrupted
-from ..symmetry import Permutation, PermutationSpec, Weights
+from ..symmetry import Permutation, PermutationSpec
+from ..weights import Weights
 from .coordinate_descent import Descent
 from .initialization import begin
 from .objective import Problem
@@ -21,15 +21,15 @@ def weight_matching(
     a: Weights,
     b: Weights,
     *,
-    start: str | Permutation = "inward",
+    start: str | Permutation = "output_first",
     restarts: int = 1,
     seed: int = 0,
     max_sweeps: int = 100,
     loss: Callable[[Permutation], float] | None = None,
 ) -> Matching:
-    """Find the permutation of ``b`` that brings its weights closest to ``a``.
+    """Return the permutation of ``b`` that brings its weights closest to ``a``.
 
-    Coordinate descent over the groups of ``spec`` in random order: with all others held, one group
+    Coordinate descent over the groups of ``spec`` in random order: with all others fixed, one group
     is a linear assignment problem, solved exactly. The objective never falls; it stops at a point
     no single group can improve. Heads, and what else moves in blocks, are matched with their
     insides: within each pair first, then the pairs.
@@ -38,14 +38,13 @@ def weight_matching(
         spec: the symmetries of the architecture.
         a, b: modules or state dicts of it, floating tensors of equal shapes, on one device; neither
             is changed.
-        start: where the descent begins. ``"inward"``: each group once, from the last layer back, by
-            what is known already (as fast as any, and a lower barrier between trained networks than
-            the identity); ``"outward"``: the same from the first layer on (the fastest, and the
-            largest objective between networks that share nothing); ``"barycentre"``: Frank-Wolfe on
-            all groups at once (up to three times slower; the lowest barriers, and the best under
-            noise); ``"forward"`` or ``"backward"``: sweeps in which the weights into a layer, or
-            out of it, count more; ``"identity"`` (the paper's); ``"random"``; or a permutation of
-            your own.
+        start: where the descent begins. ``"output_first"``: greedy, each group once, from the last
+            layer back, by what is known already (as fast as any, and a lower barrier between
+            trained networks than the identity); ``"input_first"``: the same from the first layer on
+            (the fastest, and the largest objective between networks that share nothing);
+            ``"barycentre"``: Frank-Wolfe on all groups at once (up to three times slower; the
+            lowest barriers, and the best under noise); ``"identity"`` (the paper's); ``"random"``;
+            or a ``Permutation``.
         restarts: keep the best of this many; the first begins at ``start``, the others at the
             identity (or at random), each with another order of the groups.
         seed: of the first order; the others follow from it.
@@ -60,7 +59,7 @@ def weight_matching(
     Raises:
         SpecError: a parameter is missing, an axis has not its group's size, or the spec has no
             groups.
-        WeightsError, WeightsError: weights that cannot be compared; the tensor is named.
+        WeightsError: weights that cannot be compared; the tensor is named.
         ValueError: ``start`` is none of these.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
 
@@ -71,51 +70,32 @@ def weight_matching(
     began = time.perf_counter()
     problem = Problem(spec, a, b)
     base = problem.value(dict(spec.identity()))
-    name = start if isinstance(start, str) else "given"
-    best, scores, descent, first = None, [], None, None
+
+    def result(descent: Descent, first: Step, converged: bool) -> Matching:
+        tables, history = descent.tables, (first, *descent.history)
+        objective = problem.value(tables)
+        return Matching.of(
+            spec, tables, objective, base, "weight matching", history, converged=converged
+        )
+
+    best: Matching | None = None
+    scores: list[float] = []
+    descent = Descent(problem, dict(spec.identity()))
+    first = Step(0, "start: identity", math.nan, 0.0)
     try:
         for attempt in range(restarts):
             here = start if attempt == 0 or start == "random" else "identity"
             descent = begin(problem, here, seed + attempt)
-            first = Step(
-                0, f"start: {here if isinstance(here, str) else name}", 0.0, descent.seconds
-            )
-            converged = descent.run(seed + attempt, max_sweeps)
-            found = _result(spec, problem, descent, first, base, converged)
-            scores.append(-found.objective if loss is None else float(loss(found.permutation)))
-            if best is None or scores[-1] < min(scores[:-1]):
-                best = found
+            name = here if isinstance(here, str) else "given"
+            first = Step(0, f"start: {name}", math.nan, descent.seconds)
+            matching = result(descent, first, descent.run(seed + attempt, max_sweeps))
+            value = -matching.objective if loss is None else float(loss(matching.permutation))
+            scores.append(value)
+            if best is None or value < min(scores[:-1]):
+                best = matching
     except KeyboardInterrupt:
-        if descent is None:
-            descent, first = (
-                Descent(problem, dict(spec.identity())),
-                Step(0, "start: identity", 0.0, 0.0),
-            )
-        found = best or _result(spec, problem, descent, first, base, False)
-        raise MatchingInterrupted(
-            replace(found, converged=False, seconds=time.perf_counter() - began)
-        ) from None
-    return replace(
-        best, seconds=time.perf_counter() - began, scores=tuple(scores) if restarts > 1 else ()
-    )
-
-
-def _result(
-    spec: PermutationSpec,
-    problem: Problem,
-    descent: Descent,
-    first: Step,
-    base: float,
-    converged: bool,
-) -> Matching:
-    objective = problem.value(descent.tables)
-    first = first._replace(gain=objective - base - sum(step.gain for step in descent.history))
-    history = (first, *descent.history)
-    return Matching(
-        Permutation(descent.tables, spec.parents),
-        objective,
-        objective - base,
-        "weight matching",
-        history,
-        converged,
-    )
+        best = replace(best or result(descent, first, False), converged=False)
+        raise MatchingInterrupted(replace(best, seconds=time.perf_counter() - began)) from None
+    assert best is not None
+    kept = tuple(scores) if restarts > 1 else ()
+    return replace(best, seconds=time.perf_counter() - began, scores=kept)

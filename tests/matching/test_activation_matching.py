@@ -15,7 +15,7 @@ from rebasin_edu.errors import DataError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, ResNet20
 from rebasin_edu.matching import activation_matching
 from rebasin_edu.matching.activation_matching import measure
-from rebasin_edu.matching.moments import PairMoments
+from rebasin_edu.matching.moments import Moments
 from rebasin_edu.symmetry import PermutationSpec
 
 from ..paper_specs import mlp_spec, resnet20_spec, vgg_spec
@@ -31,7 +31,7 @@ def test_moments_in_pieces_are_those_of_the_whole(seed, sizes, offset):
     generator = torch.Generator().manual_seed(seed)
     a = torch.randn(4, sum(sizes) + 2, generator=generator) + offset
     b = torch.randn(4, sum(sizes) + 2, generator=generator) - offset
-    moments = PairMoments()
+    moments = Moments()
     for x, y in zip(a.split([*sizes, 2], 1), b.split([*sizes, 2], 1)):
         moments.add(x.clone(), y.clone())
     a, b = a.double(), b.double()
@@ -41,7 +41,7 @@ def test_moments_in_pieces_are_those_of_the_whole(seed, sizes, offset):
 
 
 def test_a_unit_that_never_changes_has_no_correlation():
-    moments = PairMoments()
+    moments = Moments()
     constant = torch.full((2, 10), 0.1)
     moments.add(
         torch.cat([torch.randn(1, 10), constant[:1]]), torch.cat([torch.randn(1, 10), constant[:1]])
@@ -149,7 +149,7 @@ def test_loaders_lists_and_tensors_are_the_same_data():
     found = [activation_matching(spec, a, b, way, batch_size=16) for way in ways]
     assert all(one.permutation == found[0].permutation for one in found)
     assert all(one.objective == pytest.approx(found[0].objective, rel=1e-5) for one in found)
-    few = activation_matching(spec, a, b, x, samples=20)
+    few = activation_matching(spec, a, b, x, num_samples=20)
     assert few.objective == pytest.approx(
         activation_matching(spec, a, b, x[:20]).objective, rel=1e-5
     )
@@ -161,9 +161,9 @@ def test_bad_input_is_said_in_words():
     for empty in ([], torch.zeros(0, 6), (torch.zeros(0, 6), torch.zeros(0))):
         with pytest.raises(DataError, match="no examples"):
             activation_matching(spec, a, b, empty)
-    with pytest.raises(DataError, match="model="):
-        activation_matching(spec, a.state_dict(), b, torch.randn(4, 6))
-    with pytest.raises(DataError, match="a batch should be"):
+    with pytest.raises(WeightsError, match="model="):
+        activation_matching(spec, a.state_dict(), b.state_dict(), torch.randn(4, 6))
+    with pytest.raises(DataError, match="no tensor"):
         activation_matching(spec, a, b, [{"x": 1}])
     broken = {name: value * float("nan") for name, value in b.state_dict().items()}
     with pytest.raises(WeightsError, match=r"linear1\.weight of b"):

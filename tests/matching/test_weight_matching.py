@@ -94,7 +94,7 @@ def test_from_the_identity_it_is_as_good_as_algorithm_1(name):
     ]
     ours = [weight_matching(spec, a, b, start="identity", seed=seed).gain for seed in range(3)]
     assert sorted(ours)[1] > 0.95 * sorted(plain)[1]
-    assert weight_matching(spec, a, b, start="outward").gain > sorted(plain)[1]
+    assert weight_matching(spec, a, b, start="input_first").gain > sorted(plain)[1]
     assert weight_matching(spec, a, b, start="barycentre").gain > sorted(plain)[1]
 
 
@@ -105,7 +105,7 @@ def test_a_planted_permutation_comes_back(name, sigma):
     sigma = min(sigma, 0.5)  # these are far narrower than the paper's: 8 units in a group
     for seed in range(3):
         spec, a, b, truth = planted(make, spec_of, sigma, seed)
-        for start in ("inward", "outward", "barycentre"):
+        for start in ("output_first", "input_first", "barycentre"):
             assert weight_matching(spec, a, b, start=start, seed=seed).permutation == truth
 
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_compared_is_refused():
         weight_matching(spec, a, {key: x.to("meta") for key, x in b.items()})
     with pytest.raises(SpecError, match="no groups"):
         weight_matching(PermutationSpec.from_axes({"linear1.weight": (None, None)}, a), a, b)
-    with pytest.raises(ValueError, match="inward"):
+    with pytest.raises(ValueError, match="output_first"):
         weight_matching(spec, a, b, start="middle")
     with pytest.raises(ValueError, match="at least 1"):
         weight_matching(spec, a, b, restarts=0)
