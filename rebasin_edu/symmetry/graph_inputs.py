@@ -10,9 +10,9 @@ from torch import Tensor, fx, nn
 
 from .axis_structure import Reason
 from .example import shared_memory
+from .labels import Label, fix, fresh
 from .rules.base import base_name
 from .rules.values import Axes, Labels, Uniform
-from .unification import Label, fix, fresh
 
 # operators that move values and compute nothing: what only they touch, the example does not reach
 MOVING = {

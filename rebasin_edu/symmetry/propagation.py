@@ -12,10 +12,11 @@ from torch.utils import _pytree as pytree
 from .axis_structure import Reason
 from .example import Example, select
 from .graph_inputs import MOVING, Constant, StateLabels, constant, first_user
+from .labels import Atom, Label, atoms, fix, fresh, new_ages, normal
 from .rules import apply_rule
 from .rules.base import Call, shapes_of
 from .rules.values import Axes, Labels, Uniform, Unstacked, flat, is_value, sizes
-from .unification import Atom, Label, atoms, fix, fresh, normal, unify
+from .unification import unify
 
 # operators that run a graph inside: what holds for it holds for them
 WALKED = {
@@ -43,6 +44,7 @@ class Propagation:
     """
 
     def __init__(self, example: Example, program: ExportedProgram):
+        new_ages()
         self.program, self.outputs = program, example.outputs
         self.state = StateLabels(example.model)
         self.tensors: list[Labels] = []

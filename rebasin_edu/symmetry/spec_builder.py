@@ -15,9 +15,9 @@ from torch import Tensor
 from ..errors import SpecError
 from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Term
 from .fit import check_size, nearest
+from .labels import Atom, Label, atoms, normal
 from .nested_groups import parent_groups
 from .propagation import Propagation
-from .unification import Atom, Label, atoms, normal
 
 STAYS = Reason(text="stay where they are")
 WRITTEN = Reason(text="are written as fixed")
