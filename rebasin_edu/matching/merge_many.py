@@ -51,7 +51,8 @@ class Merged:
 
     def __repr__(self) -> str:
         return (
-            f"Merged({self.method}: {len(self.permutations)} networks, objective {self.objective:.6g}, gain {self.gain:.6g}, "
+            f"Merged({self.method}: {len(self.permutations)} networks, "
+            f"objective {self.objective:.6g}, gain {self.gain:.6g}, "
             f"{'converged' if self.converged else 'not converged'}, {self.seconds:.2g} s)"
         )
 

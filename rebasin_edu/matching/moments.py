@@ -1,4 +1,4 @@
-"""Means, variances and correlations of the units of several networks, from activations seen once."""
+"""Means, variances and correlations of several networks' units, from activations seen once."""
 
 from __future__ import annotations
 
