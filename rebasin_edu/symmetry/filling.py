@@ -24,7 +24,16 @@ class Filling:
         random: the operators that draw random numbers; they gave equal ones here.
     """
 
-    def __init__(self, model: nn.Module, inputs: Inputs, outputs: Outputs, kind: str, seed: int):
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Inputs,
+        outputs: Outputs,
+        kind: str,
+        seed: int,
+        scale: float = 1.0,
+    ):
+        self.scale = scale
         self._arguments = (model, inputs, outputs)
         self.kind, self.seed = kind, seed
         self.random: set[str] = set()
@@ -43,6 +52,9 @@ class Filling:
         state = self.example.model.state_dict()
         if self.kind != "own":
             fill(state, self.seed, signed=self.kind == "signed")
+            for _, x in tied(state):
+                if self.scale != 1 and x.is_floating_point():
+                    x.mul_(self.scale)
         self._remember()
         try:
             self.reference = self._run()
