@@ -31,8 +31,8 @@ def row(curve: rb.Curve) -> dict:
         "accuracy": curve.accuracy,
         "loss_barrier": curve.barrier.loss,
         "accuracy_barrier": curve.barrier.accuracy,
-        "middle_loss": curve[0.5].loss,
-        "end_losses": [curve[0].loss, curve[1].loss],
+        "middle_loss": curve.at(0.5).loss,
+        "end_losses": [curve.at(0).loss, curve.at(1).loss],
     }
 
 
@@ -52,15 +52,15 @@ def main() -> None:
         spec = rb.PermutationSpec.from_model(a, data.test.inputs[:1])
         found = rb.weight_matching(spec, a, b)
         curves = {
-            "naive": rb.linear_path(a, a, b, data.test),
-            "matched": rb.linear_path(a, a, spec.apply(b, found.permutation), data.test),
+            "naive": rb.linear_path(a, b, data.test),
+            "matched": rb.linear_path(a, spec.apply(b, found.permutation), data.test),
         }
         pairs.append(
             {"seeds": seeds, "matching_seconds": found.seconds}
             | {name: row(curve) for name, curve in curves.items()}
         )
         for name, curve in curves.items():
-            ends_and_middle = [curve[alpha] for alpha in (0, 0.5, 1)]
+            ends_and_middle = [curve.at(alpha) for alpha in (0, 0.5, 1)]
             print(
                 f"{data.name}, seeds {seeds}, {name:8} barrier: loss {curve.barrier.loss:7.4f}, "
                 f"accuracy {100 * curve.barrier.accuracy:6.2f} points; loss at A, middle, B: "
