@@ -70,8 +70,8 @@ class Permutation(Mapping[str, Tensor]):
             depth = len(self.parents.get(name, ()))
             if table.ndim != depth + 1:
                 raise SpecError(
-                    f"the table of group {name!r} has {table.ndim} axes; with {depth} parent groups "
-                    f"it needs {depth + 1}"
+                    f"the table of group {name!r} has {table.ndim} axes; with {depth} parent "
+                    f"groups it needs {depth + 1}"
                 )
             order = torch.arange(table.shape[-1]).expand_as(table)
             if not torch.equal(table.sort(-1).values, order):

@@ -103,10 +103,9 @@ class PermutationSpec:
         Args:
             model: any module that ``torch.export`` can trace; on any device, in any mode and
                 precision, and left as it is.
-            inputs: an example: a tensor, a tuple (positional arguments), a mapping (keyword
-                arguments). What it does not reach stays where it is.
-            verify: verify the spec before returning it (``check``); a group that changes the
-                outputs is fixed, with a ``RebasinWarning``.
+            inputs: an example: a tensor, a tuple of arguments or a mapping of keyword arguments.
+                What it does not reach stays where it is.
+            verify: whether to ``check`` it; a group that fails is fixed, with a ``RebasinWarning``.
             outputs: which outputs must not change, if not all: a key, a position, or a function of
                 the model's output. A cache of keys and values among them would fix the heads.
 
@@ -121,9 +120,7 @@ class PermutationSpec:
             return verified(spec, model, inputs, outputs) if verify else spec
 
     def without(self, groups: Mapping[str, Reason | None]) -> PermutationSpec:
-        """Return the spec with groups fixed, or, without a reason, in one order for all units of
-        their parents.
-        """
+        """Return the spec with groups fixed or, without a reason, no longer nested."""
 
         def fixed(term: Term) -> Term:
             if not isinstance(term, Leaf):
@@ -147,18 +144,16 @@ class PermutationSpec:
 
         >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
         >>> axes = {"0.weight": ("h", None), "0.bias": ("h",), "2.weight": (None, "h")}
-        >>> PermutationSpec.from_axes(axes, model).groups["h"].size
-        5
+        >>> print(PermutationSpec.from_axes(axes, model).describe().summary)
+        1 group in 3 of 3 tensors: 10^2.1 networks that compute the same function
 
         Args:
-            axes: parameter name → an entry per axis. Parameters that are not named stay as they
-                are.
+            axes: parameter name → an entry per axis. What is not named stays as it is.
             weights: a model of the architecture, or its state dict: for the sizes.
             buffers: which names are buffers; taken from the model when ``weights`` is one.
 
         Raises:
-            SpecError: a name that the weights do not have, a wrong number of axes, or two sizes
-                for one group.
+            SpecError: an unknown name, a wrong number of axes, or two sizes for one group.
         """
         terms = written_axes(axes, as_state(weights))
         if buffers is None and isinstance(weights, nn.Module):
@@ -177,8 +172,7 @@ class PermutationSpec:
         """Return the state dict of ``weights``, if it has each tensor of the spec in its size.
 
         Raises:
-            SpecError: names the first parameter that is missing or has another size, and the
-                group it belongs to.
+            SpecError: names the first parameter that is missing or has another size.
         """
         state = as_state(weights)
         check_weights(self.axes, state, of)
@@ -189,15 +183,13 @@ class PermutationSpec:
 
         Args:
             weights: a module or state dict of the architecture; not changed.
-            permutation: a table for every group of the spec.
+            permutation: a table for every group.
 
         Returns:
-            A whole state dict, every tensor a copy on its own device and in its own dtype,
-            untouched entries included.
+            A whole state dict, every tensor a copy on its own device and in its own dtype.
 
         Raises:
-            SpecError: a parameter is missing or has another size, or the permutation is of other
-                groups.
+            SpecError: a parameter or a group is missing or has another size.
 
         Ref: Git Re-Basin, section 2.
         """
@@ -220,13 +212,7 @@ class PermutationSpec:
         return sum(g.copies * math.lgamma(g.size + 1) for g in groups) / math.log(10)
 
     def describe(self) -> Description:
-        """Return a table of the groups and of what stays and why, for text and for notebooks.
-
-        >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
-        >>> axes = {"0.weight": ("h", None), "0.bias": ("h",), "2.weight": (None, "h")}
-        >>> print(PermutationSpec.from_axes(axes, model).describe().summary)
-        1 group in 3 of 3 tensors: 10^2.1 networks that compute the same function
-        """
+        """Return a table of the groups and of what stays and why, for text and for notebooks."""
         return describe(self.axes, self.groups, self.leaves, self.left_out)
 
     def _repr_html_(self) -> str:
@@ -243,16 +229,15 @@ class PermutationSpec:
     ) -> float:
         """Return the largest relative change of the outputs under random permutations.
 
-        The spec is verified on the model itself, in float64, with generic weights and with its own.
+        Verified on the model itself, in float64, with generic weights and with its own.
 
         Args:
             model, inputs, outputs: as for ``from_model``.
-            seeds: how many random permutations, each with generic weights of its own.
-            tolerance: what is taken for rounding, unless the model rounds more than that.
+            seeds: how many random permutations, each on other generic weights.
+            tolerance: what is taken for rounding, unless the model rounds more.
 
         Raises:
-            SpecError: an output changed by more than ``tolerance``; names the group that changes
-                it.
+            SpecError: an output changed by more; names the group that changes it.
         """
         with LOCK:
             return verify(self, model, inputs, seeds, tolerance, outputs)

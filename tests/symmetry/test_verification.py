@@ -1,5 +1,5 @@
-"""Never wrong, at worst incomplete: what the example does not reach, ties, what the verification sees,
-and what cannot be traced.
+"""Never wrong, at worst incomplete: what the example does not reach, ties, what the verification
+sees, and what cannot be traced.
 """
 
 from __future__ import annotations
@@ -165,11 +165,9 @@ def test_tensors_that_share_their_memory_are_permuted_as_one(tie):
     permuted = spec.apply(model, spec.random(3))
     expected = permuted["a.weight"].T if tie is share_transposed else permuted["a.weight"]
     assert torch.equal(permuted["b.weight"], expected)
-    torch.testing.assert_close(
-        torch.func.functional_call(model, permuted, VECTORS) if tie is not share_with_a_parameter
-        else torch.func.functional_call(model, {k: v for k, v in permuted.items() if k != "b.weight"}, VECTORS),
-        model(VECTORS),
-    )  # fmt: skip
+    before = model(VECTORS)
+    model.load_state_dict(permuted)
+    torch.testing.assert_close(model(VECTORS), before)
 
 
 def test_ties_survive_the_cast_to_float64():
@@ -421,12 +419,13 @@ def test_what_cannot_be_traced_says_why_in_one_sentence_and_names_a_way_out(buil
 @pytest.mark.parametrize(("build", "name"), [(old_weight_norm, "WeightNorm"), (pruned, "prune")])
 def test_weights_computed_in_hooks_work_or_are_named(build, name):
     model = build()
+    said, groups = "", [8]
     try:
-        spec = PermutationSpec.from_model(model, VECTORS)
+        groups = sizes(PermutationSpec.from_model(model, VECTORS))
     except TraceError as error:
-        assert name in str(error)
-    else:
-        assert sizes(spec) == [8]
+        said = str(error)
+    assert groups == [8]
+    assert not said or name in said
 
 
 def test_a_target_mask_names_the_argument_that_lets_it_through(capfd):
