@@ -13,10 +13,11 @@ from torch import nn
 from torch.func import functional_call
 
 from ..batches import Data, Inputs, batches, call_arguments, count, first
-from ..errors import DataError, WeightsError
+from ..errors import DataError
 from ..weights import (
     State,
     Weights,
+    architecture,
     compatible,
     device_and_dtype,
     eval_copy,
@@ -135,10 +136,7 @@ def refit(
     """
     if ridge <= 0:
         raise ValueError(f"ridge={ridge}: a positive number is needed, 1e-3 by default")
-    given = [x for x in (model, a, b, merged) if isinstance(x, nn.Module)]
-    if not given:
-        raise WeightsError("two state dicts do not say how to compute: give the model too (model=)")
-    model = given[0]
+    model = architecture(model, a, b, merged)
     names = ("the first network", "the second network", "the merged network")
     merged = lerp(a, b, alpha) if merged is None else merged
     states = [state_for(model, x, name=name) for x, name in zip((a, b, merged), names)]
