@@ -1,6 +1,9 @@
 """Laws of the path: its ends are A and B, and between a network and itself there is no barrier."""
 
+import copy
+import dataclasses
 import json
+import sys
 
 import pytest
 import torch
@@ -66,19 +69,19 @@ def setting(name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_ends_are_the_networks(name):
     a, b, data = setting(name)
-    curve = linear_path(a, a, b, data, alphas=7, batch_size=20)
+    curve = linear_path(a, b, data, alphas=7, batch_size=20)
     for alpha, network in ((0, a), (1, b)):
-        score = evaluate(a, network, data, batch_size=20)
-        assert curve[alpha].loss == pytest.approx(score.loss, abs=1e-6)
-        assert curve[alpha].accuracy == score.accuracy
-        assert curve[alpha].ece == pytest.approx(score.ece, abs=1e-6)
+        score = evaluate(network, data, batch_size=20)
+        assert curve.at(alpha).loss == pytest.approx(score.loss, abs=1e-6)
+        assert curve.at(alpha).accuracy == score.accuracy
+        assert curve.at(alpha).ece == pytest.approx(score.ece, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("batched", [False, True])
 def test_between_a_network_and_itself_there_is_exactly_no_barrier(name, batched):
     a, _, data = setting(name)
-    curve = linear_path(a, a, a, data, alphas=9, batched=batched)
+    curve = linear_path(a, a, data, alphas=9, batched=batched)
     assert curve.barrier == (0.0, 0.0)
     assert all(barrier == (0.0, 0.0) for barrier in curve.barriers.values())
 
@@ -87,70 +90,54 @@ def test_between_a_network_and_itself_there_is_exactly_no_barrier(name, batched)
 def test_every_way_of_computing_gives_the_numbers_of_the_plain_loop(name):
     a, b, data = setting(name)
     alphas = [-0.5, 0, 0.1, 0.5, 0.77, 1, 1.25]
-    plain = [evaluate(a, lerp(a, b, alpha), data) for alpha in alphas]
+    plain = [evaluate(lerp(a, b, alpha), data, model=a) for alpha in alphas]
     for batched in (False, True):
-        for share in (False, True):
-            for source in (data, DataLoader(TensorDataset(*data), batch_size=13)):
-                curve = linear_path(
-                    a, a, b, source, alphas=alphas, batched=batched, share=share, batch_size=13
-                )
-                assert curve.loss == pytest.approx(
-                    [s.loss for s in plain], abs=1e-5, nan_ok=True
-                ), (batched, share)
-                assert curve.accuracy == pytest.approx([s.accuracy for s in plain], abs=1e-9), (
-                    batched,
-                    share,
-                )
+        for source in (data, DataLoader(TensorDataset(*data), batch_size=13)):
+            curve = linear_path(a, b, source, alphas=alphas, batched=batched, batch_size=13)
+            losses, accuracies = [s.loss for s in plain], [s.accuracy for s in plain]
+            assert curve.loss == pytest.approx(losses, abs=1e-5, nan_ok=True), batched
+            assert curve.accuracy == pytest.approx(accuracies, abs=1e-9), batched
 
 
-def test_the_first_layer_is_computed_once_for_all_alphas_and_only_where_that_is_right(monkeypatch):
-    from rebasin_edu.landscape.openings import Ends, Openings
+def test_an_integer_buffer_that_comes_first_changes_no_number():
+    """Coefficients in its dtype would be cut to 0 and 1."""
 
-    a, b, data = setting("wide")
-    found = Openings.find(a, a.state_dict(), data[0])
-    assert set(found.layers.values()) == {
-        "left",
-        "right",
-        "hidden",
-    }  # a trace cannot see through detach …
-    ends = Ends(found.layers, [a.state_dict(), b.state_dict()])
-    forwards = ends.forwards(0, (0.5, 0.5))
-    x, y = torch.randn(3, 8), torch.randn(3, 8)
-    forwards[a.hidden](x)
-    torch.testing.assert_close(forwards[a.hidden](y), a.hidden(y))  # … but another input is noticed
-    assert a.hidden not in ends.clones
-    calls = []
-    monkeypatch.setattr(
-        nn.Linear,
-        "forward",
-        lambda self, x: calls.append(self) or nn.functional.linear(x, self.weight, self.bias),
-    )
-    mlp, other, data = setting("mlp")
-    linear_path(mlp, mlp, other, data, alphas=11)
-    assert sum(layer is mlp.linear1 for layer in calls) == 1  # in the trace
-    assert sum(layer is mlp.linear2 for layer in calls) == 12
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("positions", torch.arange(6))
+            self.up, self.head = nn.Linear(6, 8), nn.Linear(8, 4)
+
+        def forward(self, x):
+            return self.head(self.up(x[:, self.positions]).relu())
+
+    a, b = pair(Counting)
+    data = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 4
+    plain = [evaluate(lerp(a, b, k / 4), data, model=a).loss for k in range(5)]
+    for batched in (False, True):
+        curve = linear_path(a, b, data, alphas=5, batched=batched)
+        assert curve.loss == pytest.approx(plain, abs=1e-6)
 
 
 def test_a_generator_that_can_be_read_once_is_enough():
     a, b, data = setting("mlp")
     once = ((x, y) for x, y in zip(data[0].split(10), data[1].split(10)))
-    assert linear_path(a, a, b, once, alphas=5).loss == pytest.approx(
-        linear_path(a, a, b, data, alphas=5).loss, abs=1e-6
+    assert linear_path(a, b, once, alphas=5).loss == pytest.approx(
+        linear_path(a, b, data, alphas=5).loss, abs=1e-6
     )
     with pytest.raises(DataError, match="used up"):
-        linear_path(a, a, b, once, alphas=5)
+        linear_path(a, b, once, alphas=5)
 
 
 def test_chunks_change_nothing(monkeypatch):
-    from rebasin_edu.landscape import combinations
-
+    engine = sys.modules[evaluate.__module__]
     a, b, data = setting("mlp")
-    whole = linear_path(a, a, b, data, alphas=5, batch_size=7)
-    monkeypatch.setattr(combinations, "BUDGET", 1)
-    assert linear_path(a, a, b, data, alphas=5, batch_size=7).loss == pytest.approx(
+    whole = linear_path(a, b, data, alphas=5, batch_size=7)
+    monkeypatch.setattr(engine, "BUDGET", 1)
+    assert linear_path(a, b, data, alphas=5, batch_size=7).loss == pytest.approx(
         whole.loss, abs=1e-12
     )
-    assert linear_path(a, a, b, data, alphas=5, batch_size=7, batched=True).loss == pytest.approx(
+    assert linear_path(a, b, data, alphas=5, batch_size=7, batched=True).loss == pytest.approx(
         whole.loss, abs=1e-6
     )
 
@@ -168,20 +155,18 @@ def test_what_vmap_cannot_follow_ends_in_the_loop():
     torch.manual_seed(0)
     a, b, data = Branching(), Branching(), (torch.randn(20, 6), torch.arange(20) % 4)
     assert (
-        linear_path(a, a, b, data, alphas=5, batched=True).loss
-        == linear_path(a, a, b, data, alphas=5, batched=False).loss
+        linear_path(a, b, data, alphas=5, batched=True).loss
+        == linear_path(a, b, data, alphas=5, batched=False).loss
     )
 
 
 def test_an_arc_is_another_path_with_the_same_ends():
     a, b, data = setting("mlp with batchnorm")
-    line, arc = (linear_path(a, a, b, data, alphas=5, path=path) for path in ("lerp", "slerp"))
-    assert (arc[0], arc[1]) == (line[0], line[1])
-    assert arc[0.5].loss != line[0.5].loss
+    line, arc = (linear_path(a, b, data, alphas=5, kind=kind) for kind in ("lerp", "slerp"))
+    assert (arc.at(0), arc.at(1)) == (line.at(0), line.at(1))
+    assert arc.at(0.5).loss != line.at(0.5).loss
     for batched in (True, False):
-        again = linear_path(
-            a, a, b, data, alphas=5, path="slerp", batched=batched, share=not batched
-        )
+        again = linear_path(a, b, data, alphas=5, kind="slerp", batched=batched)
         assert again.loss == pytest.approx(arc.loss, abs=1e-5)
 
 
@@ -227,7 +212,7 @@ def test_extrapolation_is_kept_and_counts_for_no_barrier():
         (-0.5, 0.0, 0.5, 1.0, 1.5), (9.0, 1.0, 1.5, 1.0, 9.0), (0.0, 0.9, 0.8, 0.9, 0.0), (0.0,) * 5
     )
     assert curve.barrier == pytest.approx((0.5, 0.1))
-    assert curve[1.5].loss == 9.0
+    assert curve.at(1.5).loss == 9.0
 
 
 def test_a_loss_that_is_no_number_leaves_no_barrier_to_read():
@@ -249,31 +234,30 @@ def test_a_curve_says_what_it_does_not_have():
         Curve((0.0, 0.5, 1.0), (1.0, 1.0), (1.0,) * 3, (0.0,) * 3)
 
 
-@pytest.mark.parametrize("alphas", [1, [], [0, float("nan")], [float("inf")]])
+@pytest.mark.parametrize("alphas", [1, [], [0, float("nan")], [float("inf")], "25", 2.5, None])
 def test_alphas_must_be_some_finite_numbers(alphas):
     a, b, data = setting("linear")
     with pytest.raises(RebasinError):
-        linear_path(a, a, b, data, alphas=alphas)
+        linear_path(a, b, data, alphas=alphas)
 
 
 def test_bad_weights_and_paths_are_named():
     a, b, data = setting("mlp")
     broken = b.state_dict() | {"linear2.weight": torch.full((16, 16), float("nan"))}
     with pytest.raises(
-        WeightsError, match=r"linear2.weight of the second network holds 256 of 256"
+        WeightsError,
+        match=r"linear2.weight of the second network holds 256 NaN",
     ):
-        linear_path(a, a, broken, data)
+        linear_path(a, broken, data)
     with pytest.raises(WeightsError, match=r"\(16, 12\)|\(17, 12\)"):
-        linear_path(a, a, MLP(12, (17, 17), 4), data)
-    with pytest.raises(RebasinError, match="'slerp'"):
-        linear_path(a, a, b, data, path="bezier")
+        linear_path(a, MLP(12, (17, 17), 4), data)
+    with pytest.raises(ValueError, match="'slerp'"):
+        linear_path(a, b, data, kind="bezier")
 
 
 def test_saved_curves_come_back_whole(tmp_path):
     a, b, data = setting("mlp")
-    curve = linear_path(
-        a, a, b, data, alphas=3, label="naive", data_name="noise", meta={"seeds": [1, 2]}
-    )
+    curve = linear_path(a, b, data, alphas=3, label="naive", meta={"seeds": [1, 2]})
     path = tmp_path / "new folder" / "curve.json"
     curve.save(path)
     assert Curve.load(path) == curve
@@ -292,10 +276,10 @@ def test_files_that_are_no_curve_are_refused_in_words(tmp_path):
     whole = path.read_text()
     for text, words in (
         (whole[: len(whole) // 2], "cut off"),
-        ("[1, 2]", "something else"),
+        ("[1, 2]", "holds a list"),
         ('{"format": "rebasin_edu.Plane", "version": 1}', "rebasin_edu.Plane"),
-        (whole.replace('"version": 1', '"version": 99'), "version 99.*update"),
-        (whole.replace('"version": 1', '"version": 0'), "version 0.*compute it again"),
+        (whole.replace('"version": 2', '"version": 99'), "version 99.*update"),
+        (whole.replace('"version": 2', '"version": 0'), "version 0.*Make it again"),
         (whole.replace('"loss"', '"los"'), "not a whole curve"),
     ):
         path.write_text(text)
@@ -303,13 +287,40 @@ def test_files_that_are_no_curve_are_refused_in_words(tmp_path):
             Curve.load(path)
 
 
-def test_files_of_an_older_version_are_brought_up_step_by_step(tmp_path):
-    from rebasin_edu.landscape import results
+def test_iterating_gives_the_scores_in_order():
+    a, b, data = setting("mlp")
+    curve = linear_path(a, b, data, alphas=5)
+    assert [score.loss for score in curve] == list(curve.loss)
+    assert list(curve)[-1] == curve.at(1)
+    assert not hasattr(curve, "__len__") and not hasattr(curve, "__getitem__")
 
-    path = tmp_path / "old.json"
-    results.write(path, "thing", 1, {"x": 1})
-    steps = {
-        1: lambda content: {**content, "y": 2},
-        2: lambda content: {**content, "z": content["y"] + 1},
+
+def test_from_dict_leaves_its_argument_whole():
+    content = dataclasses.asdict(linear_path(*setting("mlp"), alphas=3))
+    before = copy.deepcopy(content)
+    assert Curve.from_dict(content) == Curve.from_dict(content)
+    assert content == before
+
+
+def test_curves_of_version_1_still_load(tmp_path):
+    old = dataclasses.asdict(Curve((0.0, 1.0), (1.0, 1.0), (0.1, 0.1), (0.0, 0.0)))
+    old |= {
+        "format": "rebasin_edu.Curve",
+        "version": 1,
+        "path": "slerp",
+        "meta": {"mend": "repair"},
     }
-    assert results.read(path, "thing", 3, steps) == {"x": 1, "y": 2, "z": 3}
+    del old["kind"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    curve = Curve.load(tmp_path / "old.json")
+    assert (curve.kind, curve.meta) == ("slerp", {"repair": "rescale"})
+
+
+def test_the_curve_knows_the_name_of_its_data():
+    class Named(TensorDataset):
+        name = "noise, 53 examples"
+
+    a, b, data = setting("mlp")
+    assert linear_path(a, b, Named(*data), alphas=2).data == "noise, 53 examples"
+    assert linear_path(a, b, DataLoader(Named(*data), 10), alphas=2).data == "noise, 53 examples"
+    assert linear_path(a, b, data, alphas=2).data == ""

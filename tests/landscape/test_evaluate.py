@@ -35,11 +35,11 @@ INPUTS, TARGETS = (
 
 def test_loss_accuracy_and_calibration_are_scikit_learns():
     sharp = {name: x * (4 if name == "5.weight" else 1) for name, x in MODEL.state_dict().items()}
-    score = evaluate(MODEL, sharp, (INPUTS, TARGETS), batch_size=17)
-    twin = model_of()
-    twin.load_state_dict(sharp)
+    score = evaluate(sharp, (INPUTS, TARGETS), model=MODEL, batch_size=17)
+    copy = model_of()
+    copy.load_state_dict(sharp)
     with torch.no_grad():
-        p = twin.eval()(INPUTS).double().softmax(-1).numpy()
+        p = copy.eval()(INPUTS).double().softmax(-1).numpy()
     named, sure = p.argmax(-1), p.max(-1)
     assert score.loss == pytest.approx(log_loss(TARGETS, p), rel=1e-5)
     assert score.accuracy == accuracy_score(TARGETS, named)
@@ -68,14 +68,13 @@ DATASET = TensorDataset(INPUTS, TARGETS)
         DataLoader(DATASET, batch_size=100),
         DATASET,
         [(INPUTS[:50], TARGETS[:50]), (INPUTS[50:], TARGETS[50:])],
-        [INPUTS, TARGETS],
     ],
-    ids=["loader", "last batch of one", "dataset", "list", "pair in a list"],
+    ids=["loader", "last batch of one", "dataset", "list"],
 )
 def test_any_form_of_data_gives_the_same_numbers(data):
     expected, found = (
-        evaluate(MODEL, None, (INPUTS, TARGETS)),
-        evaluate(MODEL, None, data, batch_size=20),
+        evaluate(MODEL, (INPUTS, TARGETS)),
+        evaluate(MODEL, data, batch_size=20),
     )
     assert found.loss == pytest.approx(expected.loss, abs=1e-6)
     assert (found.accuracy, found.samples) == (expected.accuracy, expected.samples)
@@ -92,8 +91,8 @@ def test_several_inputs_go_in_as_arguments_or_by_name():
 
     torch.manual_seed(0)
     model, x, y, t = Two(), torch.randn(6, 4), torch.randn(6, 4), torch.arange(6) % 3
-    by_name = evaluate(model, None, [({"left": x, "right": y}, t)])
-    assert by_name == evaluate(model, None, [((x, y), t)])
+    by_name = evaluate(model, [({"left": x, "right": y}, t)])
+    assert by_name == evaluate(model, [((x, y), t)])
     logits = model(x, y)["logits"]
     assert by_name.loss == pytest.approx(
         float(nn.functional.cross_entropy(logits.detach(), t)), rel=1e-6
@@ -103,9 +102,9 @@ def test_several_inputs_go_in_as_arguments_or_by_name():
 def test_predictions_at_every_position_count_each():
     torch.manual_seed(0)
     model, x, t = nn.Linear(4, 3), torch.randn(5, 7, 4), torch.randint(0, 3, (5, 7))
-    score = evaluate(model, None, (x, t))
+    score = evaluate(model, (x, t))
     assert score.samples == 35
-    expected = nn.functional.cross_entropy(model(x).reshape(-1, 3), t.reshape(-1))
+    expected = nn.functional.cross_entropy(model(x).detach().reshape(-1, 3), t.reshape(-1))
     assert score.loss == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -117,10 +116,8 @@ def test_sequences_of_several_lengths_are_not_joined():
         torch.cat([x.reshape(-1, 4) for x, _ in data]),
         torch.cat([t.reshape(-1) for _, t in data]),
     )
-    assert evaluate(model, None, data).loss == pytest.approx(
-        evaluate(model, None, flat).loss, abs=1e-6
-    )
-    assert evaluate(model, None, data).samples == 52
+    assert evaluate(model, data).loss == pytest.approx(evaluate(model, flat).loss, abs=1e-6)
+    assert evaluate(model, data).samples == 52
 
 
 def test_dropout_is_off_and_the_model_comes_back_as_it_was():
@@ -128,8 +125,8 @@ def test_dropout_is_off_and_the_model_comes_back_as_it_was():
     model[2].eval()
     before = {name: x.clone() for name, x in model.state_dict().items()}
     state = torch.get_rng_state()
-    first = evaluate(model, None, (INPUTS, TARGETS))
-    assert first == evaluate(model, model_of(dropout=0.9), (INPUTS, TARGETS))
+    first = evaluate(model, (INPUTS, TARGETS))
+    assert first == evaluate(model_of(dropout=0.9), (INPUTS, TARGETS), model=model)
     assert [m.training for m in model] == [True, True, False, True, True, True]
     assert all(torch.equal(model.state_dict()[name], x) for name, x in before.items())
     assert torch.equal(state, torch.get_rng_state())
@@ -138,7 +135,7 @@ def test_dropout_is_off_and_the_model_comes_back_as_it_was():
 def test_the_model_comes_back_even_when_its_forward_fails():
     model = model_of().train()
     with pytest.raises(RuntimeError):
-        evaluate(model, None, (torch.randn(4, 7), torch.zeros(4, dtype=torch.long)))
+        evaluate(model, (torch.randn(4, 7), torch.zeros(4, dtype=torch.long)))
     assert all(m.training for m in model)
     assert all("forward" not in vars(m) for m in model)
 
@@ -147,8 +144,8 @@ def test_double_weights_take_single_data():
     double = {
         name: x.double() if x.is_floating_point() else x for name, x in MODEL.state_dict().items()
     }
-    assert evaluate(MODEL, double, (INPUTS, TARGETS)).loss == pytest.approx(
-        evaluate(MODEL, None, (INPUTS, TARGETS)).loss, abs=1e-6
+    assert evaluate(double, (INPUTS, TARGETS), model=MODEL).loss == pytest.approx(
+        evaluate(MODEL, (INPUTS, TARGETS)).loss, abs=1e-6
     )
 
 
@@ -157,9 +154,8 @@ def test_tied_weights_are_one_tensor_with_two_names():
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     model[2].weight = model[0].weight
     data = (torch.randn(9, 4), torch.arange(9) % 4)
-    assert evaluate(
-        model, {name: x.clone() for name, x in model.state_dict().items()}, data
-    ) == evaluate(model, None, data)
+    copies = {name: x.clone() for name, x in model.state_dict().items()}
+    assert evaluate(copies, data, model=model) == evaluate(model, data)
 
 
 def used_up():
@@ -175,7 +171,7 @@ def used_up():
         (DataLoader(TensorDataset(INPUTS[:0], TARGETS[:0])), DataError, "no examples"),
         (used_up(), DataError, "used up"),
         ((INPUTS, TARGETS[:7]), DataError, "101 inputs"),
-        ([INPUTS], DataError, "pair"),
+        ([INPUTS], DataError, "inputs without targets"),
         ((INPUTS, TARGETS + 1), DataError, "from 1 to 5, the network has 5 classes"),
         ((INPUTS, TARGETS - 1), DataError, "from -1"),
         ((INPUTS, TARGETS.float()), DataError, "whole numbers"),
@@ -184,23 +180,22 @@ def used_up():
 )
 def test_bad_data_are_named(data, error, words):
     with pytest.raises(error, match=words):
-        evaluate(MODEL, None, data)
+        evaluate(MODEL, data)
 
 
 def test_labels_out_of_range_are_found_in_later_batches():
     targets = TARGETS.clone()
     targets[77] = 12
     with pytest.raises(DataError, match="12"):
-        evaluate(MODEL, None, (INPUTS, targets), batch_size=10)
+        evaluate(MODEL, (INPUTS, targets), batch_size=10)
 
 
 def test_weights_of_another_architecture_are_named():
     state = MODEL.state_dict()
-    with pytest.raises(WeightsError, match=r"lack '5\.bias'"):
-        evaluate(
-            MODEL, {name: x for name, x in state.items() if name != "5.bias"}, (INPUTS, TARGETS)
-        )
+    fewer = {name: x for name, x in state.items() if name != "5.bias"}
+    with pytest.raises(WeightsError, match=r"they lack '5\.bias'"):
+        evaluate(fewer, (INPUTS, TARGETS), model=MODEL)
     with pytest.raises(WeightsError, match="does not know 'more'"):
-        evaluate(MODEL, state | {"more": torch.zeros(1)}, (INPUTS, TARGETS))
+        evaluate(state | {"more": torch.zeros(1)}, (INPUTS, TARGETS), model=MODEL)
     with pytest.raises(WeightsError, match=r"\(5, 9\).*\(5, 16\)"):
-        evaluate(MODEL, state | {"5.weight": torch.zeros(5, 9)}, (INPUTS, TARGETS))
+        evaluate(state | {"5.weight": torch.zeros(5, 9)}, (INPUTS, TARGETS), model=MODEL)

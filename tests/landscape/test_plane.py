@@ -1,4 +1,4 @@
-"""A plane goes through its three networks, goes on where it stopped, and refuses to be another one."""
+"""A plane goes through its three networks, goes on where it stopped, and is no other one."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import torch
 from rebasin_edu.errors import FileFormatError, RebasinError
 from rebasin_edu.lab.models import MLP
 from rebasin_edu.landscape import Plane, evaluate, lerp, loss_plane
+from rebasin_edu.storage import save_json
 
 DATA = torch.randn(60, 12, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 4
 
@@ -21,7 +22,7 @@ A, B, C = mlp(1), mlp(2), mlp(3)
 
 
 def plane_of(a=A, b=B, c=C, **kwargs):
-    return loss_plane(A, a, b, c, DATA, **{"resolution": (4, 3), "progress": False, **kwargs})
+    return loss_plane(a, b, c, DATA, **{"model": A, "resolution": (4, 3), **kwargs})
 
 
 def test_the_three_networks_lie_where_the_plane_says():
@@ -33,7 +34,9 @@ def test_the_three_networks_lie_where_the_plane_says():
     assert planes._coefficients(x0, y0, x2, y2) == (1, 0, 0)
     assert planes._coefficients(x1, y1, x2, y2) == (0, 1, 0)
     assert planes._coefficients(x2, y2, x2, y2) == pytest.approx((0, 0, 1))
-    vectors = [torch.cat([x.flatten() for x in net.parameters()]).double() for net in (A, B, C)]
+    vectors = [
+        torch.cat([x.detach().flatten() for x in net.parameters()]).double() for net in (A, B, C)
+    ]
     unit = (vectors[1] - vectors[0]).norm()
     assert found.distance == pytest.approx(float(unit), rel=1e-6)
     assert (x2**2 + y2**2) ** 0.5 == pytest.approx(
@@ -53,11 +56,15 @@ def test_its_numbers_are_those_of_the_networks_there():
             + third * (C.state_dict()[name] - p)
             for name, p in A.state_dict().items()
         }
-        assert found.loss[row][column] == pytest.approx(evaluate(A, there, DATA).loss, abs=1e-5)
-    line = loss_plane(A, A, B, C, DATA, resolution=(3, 2), margin=0.0, progress=False)
-    assert line.loss[0][0] == pytest.approx(evaluate(A, A, DATA).loss, abs=1e-6)
+        assert found.loss[row][column] == pytest.approx(
+            evaluate(there, DATA, model=A).loss, abs=1e-5
+        )
+    line = loss_plane(A, B, C, DATA, resolution=(3, 2), margin=0.0)
+    assert line.loss[0][0] == pytest.approx(evaluate(A, DATA).loss, abs=1e-6)
     if max(line.x) == 1.0:
-        assert line.loss[0][1] == pytest.approx(evaluate(A, lerp(A, B, 0.5), DATA).loss, abs=1e-6)
+        assert line.loss[0][1] == pytest.approx(
+            evaluate(lerp(A, B, 0.5), DATA, model=A).loss, abs=1e-6
+        )
 
 
 def test_an_interrupted_plane_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -73,28 +80,28 @@ def test_an_interrupted_plane_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(planes, "scores", counted)
     with pytest.raises(KeyboardInterrupt):
-        plane_of(path=path)
+        plane_of(file=path)
     half = Plane.load(path)
     assert not half.complete
     assert half.loss[:2] == whole.loss[:2]
     asked.pop()
-    assert plane_of(path=path) == whole == Plane.load(path)
+    assert plane_of(file=path) == whole == Plane.load(path)
     assert len(asked) == 2  # one row was left
-    assert plane_of(path=path).complete
+    assert plane_of(file=path).complete
     assert len(asked) == 2  # and now none is
 
 
 def test_a_file_of_another_plane_is_not_touched(tmp_path):
     path = tmp_path / "plane.json"
-    plane_of(path=path)
+    plane_of(file=path)
     before = path.read_text()
-    for other in ({"c": mlp(4)}, {"resolution": 5}, {"data_name": "other"}, {"margin": 0.5}):
+    for other in ({"c": mlp(4)}, {"resolution": 5}, {"margin": 0.5}):
         with pytest.raises(RebasinError, match="another plane"):
-            plane_of(path=path, **other)
+            plane_of(file=path, **other)
     assert path.read_text() == before
     path.write_text(before[:40])
     with pytest.raises(FileFormatError, match="cut off"):
-        plane_of(path=path)
+        plane_of(file=path)
 
 
 def test_three_networks_on_a_line_span_no_plane():
@@ -106,14 +113,12 @@ def test_three_networks_on_a_line_span_no_plane():
 
 
 def test_a_whole_plane_is_saved_and_loaded(tmp_path):
-    found = plane_of(data_name="noise", meta={"seed": 1}, names=("A", "B", "C"))
+    found = plane_of(meta={"seed": 1}, names=("A", "B", "C"))
     found.save(tmp_path / "p.json")
     assert Plane.load(tmp_path / "p.json") == found
     assert found.complete
     broken = dataclasses.asdict(found)
     broken.pop("x")
-    from rebasin_edu.landscape import results
-
-    results.write(tmp_path / "p.json", "rebasin_edu.Plane", 1, broken)
+    save_json(tmp_path / "p.json", broken, format="rebasin_edu.Plane")
     with pytest.raises(FileFormatError, match="whole plane"):
         Plane.load(tmp_path / "p.json")
