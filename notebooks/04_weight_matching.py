@@ -117,9 +117,8 @@ best of all 576 pairs?
 """
 
 # %%
-four = [
-    layers(rb.lab.MLP(inputs=3, hidden=(4, 4), classes=2, seed=seed).state_dict()) for seed in (21, 22)
-]
+nets = [rb.lab.MLP(inputs=3, hidden=(4, 4), classes=2, seed=seed) for seed in (21, 22)]
+four = [layers(net.state_dict()) for net in nets]
 all_orders = [list(order) for order in itertools.permutations(range(4))]
 values = torch.tensor(
     [[objective(*four, [p, q]) for q in all_orders] for p in all_orders]

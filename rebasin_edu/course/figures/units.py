@@ -125,7 +125,7 @@ def draw_mix(
     """
     figure, axes = new_figure((9.6, 4.4), 1, 2, width_ratios=(1, 1.1))
     left, right = axes[0]
-    rows = {}
+    rows: dict[str, np.ndarray] = {}
     for name, weights in units.items():
         middle = len(weights) // 2
         rows |= {name: weights[:middle], f"{name} ": weights[middle:]}

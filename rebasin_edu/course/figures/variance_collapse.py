@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...landscape.diagnosis import closed_form
+from ...landscape.unit_statistics import closed_form
 from ...show.style import OTHERS, A, B, colour_of, describe, finish_alpha_axis, new_figure, write
 
 if TYPE_CHECKING:
