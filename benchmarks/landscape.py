@@ -91,7 +91,7 @@ def plain(model, a, b, test, batch_size):
 
 
 def ours(model, a, b, test):
-    curve = linear_path(model, a, b, test, alphas=ALPHAS)
+    curve = linear_path(a, b, test, model=model, alphas=ALPHAS)
     return list(curve.loss), list(curve.accuracy)
 
 

@@ -32,7 +32,10 @@ def main():
     spec = rb.PermutationSpec.from_model(model, data.test.inputs[:1])
 
     def score(name, network, weights=None, **more):
-        train, test = (rb.evaluate(network, weights, split) for split in (data.train, data.test))
+        train, test = (
+            rb.evaluate(weights or network, split, model=network)
+            for split in (data.train, data.test)
+        )
         rows.append(
             {"name": name, "train": score_row(train), "test": score_row(test, bins=True), **more}
         )
@@ -53,7 +56,7 @@ def main():
             "sweeps": merged.history[-1].sweep,
         }
         score(name, model, merged.weights, **about)
-    score("ensemble", rb.Ensemble(networks))
+    score("ensemble", rb.lab.Ensemble(networks))
     singles = [row["test"]["loss"] for row in rows[: len(SEEDS)]]
     for row in rows[len(SEEDS) :]:
         loss = row["test"]["loss"]

@@ -27,13 +27,11 @@ WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
 
 def pair(recipe, seeds, data):
     """Both lines of one pair, and how good its networks are."""
-    a, b = (
-        rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False) for s in seeds
-    )
+    a, b = (rb.load_or_train(recipe.with_seed(s), dataset=data, progress=False) for s in seeds)
     spec = rb.PermutationSpec.from_model(a, data.test.inputs[:1])
     found = rb.weight_matching(spec, a, b)
     lines = {"naive": b, "matched": spec.apply(b, found.permutation)}
-    curves = {name: rb.linear_path(a, a, weights, data.test) for name, weights in lines.items()}
+    curves = {name: rb.linear_path(a, weights, data.test) for name, weights in lines.items()}
     return {"seeds": seeds} | {name: curve_row(curve) for name, curve in curves.items()}
 
 

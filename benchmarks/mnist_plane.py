@@ -15,7 +15,7 @@ import torch
 
 import rebasin_edu as rb
 from rebasin_edu.lab.stored_runs import run_metadata, save_run
-from rebasin_edu.landscape import diagnose, loss_plane, repair
+from rebasin_edu.landscape import diagnose, loss_plane, repair_statistics
 
 SEEDS = (0, 1)
 SHUFFLE = 3  # seed of the permutation that A is averaged with its own copy under
@@ -30,10 +30,10 @@ def middle(a, state, data) -> dict:
     images.
     """
     plain = rb.lerp(a, state, 0.5)
-    mended = repair(a, a, state, plain, data.train, samples=10_000).weights
+    repaired = repair_statistics(a, state, data.train, num_samples=10_000).weights
     scores = {
-        "plain": rb.evaluate(a, plain, data.test),
-        "repaired": rb.evaluate(a, mended, data.test),
+        "plain": rb.evaluate(plain, data.test, model=a),
+        "repaired": rb.evaluate(repaired, data.test, model=a),
     }
     return {
         name: {"loss": score.loss, "accuracy": score.accuracy} for name, score in scores.items()
@@ -59,14 +59,14 @@ def main() -> None:
     }
     curves, layers, middles = {}, {}, {}
     for name, state in others.items():
-        curve = rb.linear_path(a, a, state, data.test)
+        curve = rb.linear_path(a, state, data.test)
         curves[name] = {
             "alphas": curve.alphas,
             "loss": curve.loss,
             "accuracy": curve.accuracy,
             "loss_barrier": curve.barrier.loss,
         }
-        seen = diagnose(a, a, state, data.test, samples=len(data.test.targets))
+        seen = diagnose(a, state, data.test, num_samples=len(data.test.targets))
         layers[name] = {
             layer.name: [layer.mean_correlation, layer.measured, layer.predicted]
             for layer in seen.layers
@@ -77,12 +77,10 @@ def main() -> None:
         )
     plane = loss_plane(
         a,
-        a,
         b,
         others["matched"],
         data.test,
         resolution=tuple(options.resolution),
-        data_name=data.name,
     )
     lowest, highest = min(map(min, plane.loss)), max(map(max, plane.loss))
     print(

@@ -30,20 +30,17 @@ SETTINGS = {  # what it is called → the recipe, the seeds of the pairs
 
 def measure(
     recipe: rb.Recipe,
-    data: rb.Dataset,
+    data: rb.lab.Dataset,
     spec: rb.PermutationSpec,
     seeds: tuple[int, int],
     epoch: int,
 ) -> dict:
     """Both lines of one pair after one epoch."""
-    a, b = (
-        rb.load_or_train(recipe.with_seed(seed), epoch=epoch, dataset=data)
-        for seed in seeds
-    )
+    a, b = (rb.load_or_train(recipe.with_seed(seed), epoch=epoch, dataset=data) for seed in seeds)
     found = rb.weight_matching(spec, a, b, start="identity")  # the start of the paper
     lines = {
-        "naive": rb.linear_path(a, a, b, data.test),
-        "matched": rb.linear_path(a, a, spec.apply(b, found.permutation), data.test),
+        "naive": rb.linear_path(a, b, data.test),
+        "matched": rb.linear_path(a, spec.apply(b, found.permutation), data.test),
     }
     rows = {name: curve_row(line) for name, line in lines.items()}
     print(

@@ -20,24 +20,24 @@ import torch
 from torch import nn
 
 from rebasin_edu.lab import Recipe, load_or_train
-from rebasin_edu.landscape import evaluate, lerp, linear_path, repaired_path
+from rebasin_edu.landscape import evaluate, lerp, linear_path
 from rebasin_edu.matching import weight_matching
 from rebasin_edu.symmetry import PermutationSpec
 
 
 def full_pass(model: nn.Module, weights: dict, inputs: torch.Tensor) -> dict:
     """The statistics of all inputs in one batch, as torch takes them in training mode."""
-    twin = copy.deepcopy(model)
-    twin.load_state_dict(weights)
-    twin.eval()
-    for module in twin.modules():
+    whole = copy.deepcopy(model)
+    whole.load_state_dict(weights)
+    whole.eval()
+    for module in whole.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()
             module.momentum = None
             module.train()
     with torch.no_grad():
-        twin(inputs)
-    return twin.state_dict()
+        whole(inputs)
+    return whole.state_dict()
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
     b2 = spec.apply(b, matching.permutation)
     alphas = tuple(k / (options.alphas - 1) for k in range(options.alphas))
     curves = {
-        name: linear_path(model, a, other, test, alphas=alphas)
+        name: linear_path(a, other, test, alphas=alphas)
         for name, other in (("naive", b), ("matched", b2))
     }
     batchnorm = any(
@@ -77,7 +77,9 @@ def main() -> None:
     images = data.train.first(options.samples)
     started = os.times().user
     last = "re-estimated" if batchnorm else "repaired"
-    curves[last] = repaired_path(model, a, b2, test, images, alphas=alphas, samples=options.samples)
+    curves[last] = linear_path(
+        a, b2, test, repair="auto", train_data=images, alphas=alphas, num_samples=options.samples
+    )
     print(
         f"{len(alphas) - 2} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU"
     )
@@ -87,10 +89,10 @@ def main() -> None:
     print(f"{'':14s}{'midpoint acc':>13s}{'loss':>8s}{'acc barrier':>13s}{'loss barrier':>13s}")
     for name, curve in curves.items():
         print(
-            f"{name:14s}{curve[0.5].accuracy:13.2%}{curve[0.5].loss:8.3f}"
+            f"{name:14s}{curve.at(0.5).accuracy:13.2%}{curve.at(0.5).loss:8.3f}"
             f"{100 * curve.barrier.accuracy:13.2f}{curve.barrier.loss:13.3f}"
         )
-    print(f"ends: {curves['naive'][0].accuracy:.2%} and {curves['naive'][1].accuracy:.2%}")
+    print(f"ends: {curves['naive'].at(0).accuracy:.2%} and {curves['naive'].at(1).accuracy:.2%}")
     removed = {
         k: 1 - getattr(curves[last].barrier, k) / getattr(curves["matched"].barrier, k)
         for k in ("accuracy", "loss")
@@ -99,9 +101,9 @@ def main() -> None:
         f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss {removed['loss']:.1%}"
     )
     if batchnorm:
-        score = evaluate(model, full_pass(model, lerp(a, b2, 0.5), images.inputs), test)
+        score = evaluate(full_pass(model, lerp(a, b2, 0.5), images.inputs), test, model=model)
         print(
-            f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last][0.5].accuracy:.2%})"
+            f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last].at(0.5).accuracy:.2%})"
         )
 
 

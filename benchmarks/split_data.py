@@ -33,8 +33,7 @@ def measure(name, recipe):
     whole = recipe.load_data()
     halves = [replace(recipe, part=part, seed=seed) for part, seed in zip("ab", SEEDS)]
     nets = [
-        rb.load_or_train(half, dataset=half.cut(rb.load_data(recipe.dataset)))
-        for half in halves
+        rb.load_or_train(half, dataset=half.cut(rb.load_data(recipe.dataset))) for half in halves
     ]
     a, b = (net.state_dict() for net in nets)
     model = nets[0]
@@ -47,18 +46,21 @@ def measure(name, recipe):
             spec, a, b, images.inputs, model=model
         ).permutation,
     }
-    scores = {"A": rb.evaluate(model, a, whole.test), "B": rb.evaluate(model, b, whole.test)}
+    scores = {
+        name: rb.evaluate(state, whole.test, model=model) for name, state in (("A", a), ("B", b))
+    }
     curves = {}
     for method, permutation in found.items():
         near = spec.apply(b, permutation)
-        curve = rb.linear_path(model, a, near, whole.test, alphas=11)
-        mended = rb.repaired_path(model, a, near, whole.test, images, alphas=5, samples=REPAIRED)
-        curves[method] = {"as it is": curve_row(curve), "repaired": curve_row(mended)}
-        scores[method], scores[f"{method}, repaired"] = curve[0.5], mended[0.5]
-    scores["ensemble of both"] = rb.evaluate(rb.Ensemble(nets), None, whole.test)
+        curve = rb.linear_path(a, near, whole.test, model=model, alphas=11)
+        options = {"repair": "auto", "train_data": images, "num_samples": REPAIRED}
+        repaired = rb.linear_path(a, near, whole.test, model=model, alphas=5, **options)
+        curves[method] = {"as it is": curve_row(curve), "repaired": curve_row(repaired)}
+        scores[method], scores[f"{method}, repaired"] = curve.at(0.5), repaired.at(0.5)
+    scores["ensemble of both"] = rb.evaluate(rb.lab.Ensemble(nets), whole.test)
     full = replace(recipe, seed=SEEDS[0])
     scores["trained on all the data"] = rb.evaluate(
-        rb.load_or_train(full, dataset=whole), None, whole.test
+        rb.load_or_train(full, dataset=whole), whole.test
     )
     for row, score in scores.items():
         print(
@@ -86,7 +88,8 @@ def main():
             print(
                 "stored",
                 save_run(
-                    f"{name}-split-data", run_metadata(data, first, [SEEDS], start, command, **found)
+                    f"{name}-split-data",
+                    run_metadata(data, first, [SEEDS], start, command, **found),
                 ).name,
             )
 

@@ -87,12 +87,12 @@ def main() -> None:
             found = method(a, b) if method else None
             cpu = time.process_time() - cpu if method else 0.0
             matched = spec.apply(b, found.permutation if found else spec.identity())
-            curve = rb.linear_path(a, a, matched, data.test)
-            trained = rb.evaluate(a, rb.lerp(a.state_dict(), matched, 0.5), data.train).loss
+            curve = rb.linear_path(a, matched, data.test)
+            trained = rb.evaluate(rb.lerp(a, matched, 0.5), data.train, model=a).loss
             numbers = (
                 curve.barrier.loss,
                 curve.barrier.accuracy,
-                curve[0.5].loss,
+                curve.at(0.5).loss,
                 trained,
                 inner(a.state_dict(), matched),
                 cpu,

@@ -52,7 +52,7 @@ class Pair:
         data = recipe.load_data()
         self.train, self.test = data.train.first(train), data.test.first(test)
         self.spec = PermutationSpec.from_model(self.model, self.test.inputs[:2])
-        ends = [evaluate(self.model, state, self.test) for state in (self.a, self.b)]
+        ends = [evaluate(state, self.test, model=self.model) for state in (self.a, self.b)]
         self.ends = statistics.mean(end.loss for end in ends)
         self.accuracy = statistics.mean(end.accuracy for end in ends)
 
@@ -60,13 +60,13 @@ class Pair:
         halfway = lerp(self.a, self.spec.apply(self.b, permutation), 0.5)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return reestimate_batchnorm(self.model, halfway, self.train)
+            return reestimate_batchnorm(halfway, self.train, model=self.model)
 
     def train_loss(self, permutation: Permutation) -> float:
-        return evaluate(self.model, self.middle(permutation), self.train).loss
+        return evaluate(self.middle(permutation), self.train, model=self.model).loss
 
     def barrier(self, permutation: Permutation) -> dict:
-        found = evaluate(self.model, self.middle(permutation), self.test)
+        found = evaluate(self.middle(permutation), self.test, model=self.model)
         return {"loss": found.loss - self.ends, "accuracy": self.accuracy - found.accuracy}
 
 

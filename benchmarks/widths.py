@@ -21,7 +21,7 @@ from rows import curve_row, digits
 
 import rebasin_edu as rb
 from rebasin_edu.errors import FileFormatError
-from rebasin_edu.lab.stored_runs import run_metadata, load_run, save_run
+from rebasin_edu.lab.stored_runs import load_run, run_metadata, save_run
 
 SGD = {"optimiser": "sgd", "weight_decay": 5e-4, "schedule": "one-cycle", "precision": "bfloat16"}
 CIFAR = rb.Recipe(
@@ -113,25 +113,24 @@ def pair(recipe, seeds, data, alphas, half):
     inner = [k / (alphas - 1) for k in range(1, alphas - 1)]
     scoring = torch.autocast(data.device.type, torch.bfloat16, enabled=half)
     with scoring:
-        ends = rb.linear_path(model, a, b, data.test, alphas=2)
-    parents = [{"loss": ends[end].loss, "accuracy": ends[end].accuracy} for end in (0, 1)]
+        ends = rb.linear_path(a, b, data.test, model=model, alphas=2)
+    parents = [{"loss": ends.at(end).loss, "accuracy": ends.at(end).accuracy} for end in (0, 1)]
     for name, near, seconds in methods(model, a, b, data):
         steps = [0.5] if name == "naive" else inner
         with scoring:
-            curve = between(ends, rb.linear_path(model, a, near, data.test, alphas=inner))
-            mended = rb.repaired_path(
-                model, a, near, data.test, data.train, alphas=steps, samples=REPAIRED
-            )
-        mended = between(ends, mended)
+            curve = rb.linear_path(a, near, data.test, model=model, alphas=inner)
+            options = {"repair": "auto", "train_data": data.train, "num_samples": REPAIRED}
+            repaired = rb.linear_path(a, near, data.test, model=model, alphas=steps, **options)
+        curve, repaired = between(ends, curve), between(ends, repaired)
         rows.append(
             {
                 "method": name,
                 "seconds": round(seconds, 2),
                 "as it is": measured(curve),
-                "repaired": measured(mended),
+                "repaired": measured(repaired),
             }
         )
-        loss, accuracy = mended.barrier_at_midpoint
+        loss, accuracy = repaired.barrier_at_midpoint
         print(
             f"{recipe.model}×{recipe.width:g} on {data.name}, seeds {seeds}, parents {parents[0]['accuracy']:.2%}, "
             f"{parents[1]['accuracy']:.2%}: {name:20} midpoint {100 * curve.barrier_at_midpoint.accuracy:6.2f} points "
@@ -145,7 +144,7 @@ def pair(recipe, seeds, data, alphas, half):
         "epochs": recipe.epochs,
     }
     about |= {"scored in": "bfloat16"} if half else {}
-    return about | {"mend": mended.meta["mend"], "parents": parents, "rows": rows}
+    return about | {"repair": repaired.meta["repair"], "parents": parents, "rows": rows}
 
 
 def merged(name, found):
