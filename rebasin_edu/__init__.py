@@ -1,11 +1,11 @@
-"""Git Re-Basin, taught and done: match the units of two networks, and walk the line between them."""
+"""Git Re-Basin, taught and done: match the units of two networks, walk the line between them."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
-from . import errors, lab, landscape, matching, symmetry
+from . import errors as errors
 from .lab import Recipe, load_data, load_or_train, load_run, train
 from .landscape import (
     Curve,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .errors import DataError
 
-Data = Any  # see the head of this file
+Data = Any
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 
 
@@ -56,8 +56,8 @@ def batches(
         if value is not None and value < 1:
             raise DataError(f"{name}={value}: at least one example is needed")
     empty = True
-    for inputs, labels in _joined(_cut(_raw(data, batch_size, targets), batch_size, num_samples),
-                                  batch_size):  # fmt: skip
+    raw = _cut(_raw(data, batch_size, targets), batch_size, num_samples)
+    for inputs, labels in _joined(raw, batch_size):
         empty = False
         if labels is not None:
             labels = labels.to(device or labels.device, non_blocking=True)
@@ -136,14 +136,22 @@ def _raw(data: Data, batch_size: int, needed: bool) -> Iterator[Batch]:
             yield Batch(part, None if labels is None else labels[start:stop])
         return
     if isinstance(data, Dataset):
-        data = DataLoader(data, batch_size)
+        data = DataLoader(data, batch_size, generator=torch.Generator())
     if data is None or isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
         raise DataError(
             f"data={data!r}: a pair (inputs, targets), a Dataset, a DataLoader or a list of "
             "batches is needed"
         )
-    for batch in data:
+    for batch in _unseeded(data):
         yield Batch(*_split(batch, needed))
+
+
+def _unseeded(data: Iterable) -> Iterator:
+    """An iterator over the data; a loader draws a seed for its workers, which is taken back."""
+    state = torch.get_rng_state()
+    iterator = iter(data)
+    torch.set_rng_state(state)
+    return iterator
 
 
 def _is_whole(data: Data) -> bool:
@@ -197,10 +205,9 @@ def _cut(raw: Iterator[Batch], batch_size: int, num_samples: int | None) -> Iter
         for start in range(0, n, step):
             part = inputs[start : start + step] if isinstance(inputs, Tensor) else inputs
             yield Batch(part, None if labels is None else labels[start : start + step])
-        if remaining is not None:
-            remaining -= n
-            if remaining <= 0:
-                return
+        remaining = None if remaining is None else remaining - n
+        if remaining == 0:
+            return
 
 
 def _joined(raw: Iterator[Batch], batch_size: int) -> Iterator[Batch]:

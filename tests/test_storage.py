@@ -36,9 +36,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         part.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(
-        FileFormatError, match=r"No space left.*old file there is untouched"
-    ):
+    with pytest.raises(FileFormatError, match=r"No space left.*old file there is untouched"):
         storage.write_atomically(path, fails)
     assert storage.load_json(path, format=FORMAT) == {"n": 1}
     assert [each.name for each in tmp_path.iterdir()] == ["x.json"]

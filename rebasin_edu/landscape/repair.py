@@ -91,7 +91,7 @@ def repair_statistics(
     alpha: float = 0.5,
     num_samples: int = 2000,
     batch_size: int = 500,
-    outputs: bool = False,
+    last_layer: bool = False,
 ) -> RepairReport:
     """Return a merged network whose units have the mean and standard deviation of their parents',
     interpolated.
@@ -109,7 +109,7 @@ def repair_statistics(
         alpha: where between the parents the goal lies.
         num_samples: how many examples are kept in memory and measured.
         batch_size: how many examples at a time.
-        outputs: repair the model's last layer too.
+        last_layer: repair the model's last layer too.
 
     Returns:
         A report with the ``weights`` and the measured statistics of each layer.
@@ -131,7 +131,7 @@ def repair_statistics(
                 targets=False)
     )  # fmt: skip
     every = scalable_layers(model, states[2], examples[0].inputs)
-    layers = [x for x in every if not x.normalised and (outputs or not x.last)]
+    layers = [x for x in every if not x.normalised and (last_layer or not x.last)]
     if not layers:
         text = "this model has no hidden layer that could take up a repair: nothing was done"
         warnings.warn(text, RebasinWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Which permutation brings one network near another: the paper's three matchers, and better ones."""
+"""Which permutation brings one network near another: the paper's matchers, and better ones."""
 
 from .activation_matching import activation_matching
 from .frank_wolfe import frank_wolfe_matching

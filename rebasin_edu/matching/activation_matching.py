@@ -1,4 +1,4 @@
-"""Activation matching: units that fire together, on the same inputs, are taken for the same unit."""
+"""Activation matching: units that are active together on the same inputs are taken for one unit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from ..symmetry import PermutationSpec
 from ..symmetry.trace import Site, trace
 from ..weights import Weights, architecture, as_state, device_and_dtype
 from .activation_sites import Reading, readings
-from .block_assignment import group_steps, keys_of, vertex
+from .block_assignment import vertex
+from .comparable import comparable, working_dtype
+from .group_steps import group_steps, keys_of
 from .moments import Moments
-from .objective import Key, comparable, flat_index, working_dtype
+from .objective import Key, flat_index
 from .result import Matching, Step
 
 
@@ -94,7 +96,8 @@ def activation_matching(
     comparable(spec, a, b)
     moments = measure(spec, a, b, train_data, network, batch_size, num_samples)
     similar = Similarities(spec, similarities(moments, centred=centred))
-    tables, history = dict(spec.identity()), []
+    tables = dict(spec.identity())
+    history: list[Step] = []
     base, unread = similar.value(tables, similar.gains), []
 
     def result(converged: bool) -> Matching:

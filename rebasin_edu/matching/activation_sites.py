@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..symmetry import PermutationSpec
-from ..symmetry.axis_structure import Leaf, Piece, Reason, boxes, pieces
+from ..symmetry.axis_structure import Leaf, Reason
+from ..symmetry.pieces import Piece, boxes, pieces
 from ..symmetry.trace import Trace
 from .objective import Key, slot_dims
 

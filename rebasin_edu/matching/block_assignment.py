@@ -18,64 +18,15 @@ descent accepts only if the true objective rises.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..symmetry import Permutation, PermutationSpec
+from ..symmetry import Permutation
+from .group_steps import GroupStep, Keyed, keys_of
 from .linear_assignment import assign
 from .objective import Key, Part, Problem
-
-
-class Keyed(Protocol):
-    """What ``vertex`` needs of a problem."""
-
-    spec: PermutationSpec
-    keys: Mapping[Key, int]
-    dtype: torch.dtype
-    device: torch.device
-
-
-@dataclass(frozen=True)
-class GroupStep:
-    """Groups that are matched in one step.
-
-    ``kind`` is ``"plain"`` for a group alone, ``"block"`` for a group with all its nested groups,
-    and ``"within_parent"`` for a group whose parents are fixed, with one order for each unit of
-    them (its own nested groups move along in blocks).
-    """
-
-    kind: str
-    groups: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.groups[0]
-
-
-def group_steps(spec: PermutationSpec) -> list[GroupStep]:
-    """Return how the groups of a spec are matched: every group is in one step."""
-    nested: dict[str, list[str]] = {}
-    for group, parents in spec.parents.items():
-        for parent in parents:
-            nested.setdefault(parent, []).append(group)
-
-    steps: list[GroupStep] = []
-    taken: set[str] = set()
-    for group in spec.groups:
-        inside = [inner for inner in nested.get(group, ()) if inner in spec.groups]
-        one_level = all(spec.parents[n] == (group,) and n not in nested for n in inside)
-        if inside and one_level and not spec.parents.get(group):
-            steps.append(GroupStep("block", (group, *inside)))
-            taken.update(steps[-1].groups)
-    for group in spec.groups:
-        if group not in taken:
-            tied = spec.parents.get(group) or group in nested
-            steps.append(GroupStep("within_parent" if tied else "plain", (group,)))
-    order = list(spec.groups)
-    return sorted(steps, key=lambda step: order.index(step.name))
 
 
 def solve(
@@ -123,27 +74,10 @@ def vertex(
                 assign(torch.diagonal(blocks, dim1=0, dim2=2).movedim(-1, 0)).cpu().reshape(shape)
             )
         else:
-            tables.update(solve(problem, step, gains.__getitem__, tables, shared_tensors=False))
+            # of what has gains at hand and no shared tensors, only spec and keys are asked
+            whole = cast(Problem, problem)
+            tables.update(solve(whole, step, gains.__getitem__, tables, shared_tensors=False))
     return tables
-
-
-def keys_of(problem: Keyed, step: GroupStep) -> list[Key]:
-    """Return the keys whose gains decide a step, those that the problem has."""
-    if step.kind == "plain":
-        keys = [(step.name,)]
-    elif step.kind == "block":
-        keys = [(step.name,), *((step.name, inner) for inner in step.groups[1:])]
-    else:
-        parents = problem.spec.parents.get(step.name, ())
-        if not parents or any(parent in problem.spec.groups for parent in parents):
-            return []
-        keys = [
-            key
-            for key in problem.keys
-            if key[-1] == step.name and set(key) == {step.name, *parents}
-        ]
-        keys = keys if len(keys) == 1 else []
-    return [key for key in keys if key in problem.keys]
 
 
 def _match_block(
@@ -253,7 +187,9 @@ def row_gains(problem: Problem, group: str, tables: Mapping[str, Tensor]) -> Ten
         part = problem.parts[p]
         dims = part.piece.dims(group)
         if len(dims) == 1:
-            outer = [part.piece.parent_dim(dims[0], name) for name in spec.parents.get(group, ())]
+            parents = spec.parents.get(group, ())
+            above = (part.piece.parent_dim(dims[0], name) for name in parents)
+            outer = [dim for dim in above if dim is not None]
             a = part.whole[0]
             b = part.piece.permuted(part.whole[1], dict(before), spec.parents)
             order = [*outer, dims[0], *(d for d in range(a.ndim) if d not in (*outer, dims[0]))]

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .block_assignment import GroupStep, group_steps, solve
+from .block_assignment import solve
 from .gain_matrices import GainMatrices
+from .group_steps import GroupStep, group_steps
 from .linear_assignment import assign
 from .objective import Problem
 from .result import Step

@@ -1,10 +1,10 @@
 """The similarity of every unit of A to every unit of B, kept up to date instead of computed anew.
 
 With all other groups fixed, the objective is ``sum_i C[i, p[i]]`` for one group's order ``p``;
-``C`` is a sum of one matrix product for each place where the group occurs. A product changes only when
-another group in the same tensor has moved, and then only by the rows that moved. So each product
-remembers the order it was made for, and what is added is the product of the changed rows alone:
-late in a descent, when few units still move, a visit costs next to nothing.
+``C`` is a sum of one matrix product for each place where the group occurs. A product changes only
+when another group in the same tensor has moved, and then only by the rows that moved. So each
+product remembers the order it was made for, and what is added is the product of the changed rows
+alone: late in a descent, when few units still move, a visit costs next to nothing.
 """
 
 from __future__ import annotations

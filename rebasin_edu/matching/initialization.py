@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ..errors import SpecError, choose
 from ..symmetry import Permutation, PermutationSpec
-from .block_assignment import GroupStep, group_steps, solve
+from .block_assignment import solve
 from .coordinate_descent import Descent
 from .gain_matrices import GainMatrices
-from .objective import Problem
+from .group_steps import GroupStep, group_steps
+from .objective import Key, Problem
 from .relaxation import Relaxation
 
 STARTS = ("output_first", "input_first", "barycentre", "identity", "random")
@@ -65,7 +66,7 @@ def layer_by_layer(
     is the one with the largest share of such entries; ``from_output``, with the largest share of
     such entries among the weights that take it in.
     """
-    remaining, known = list(group_steps(problem.spec)), set()
+    remaining, known = list(group_steps(problem.spec)), set[Key]()
     decided: set[str] = set()
 
     def share(step: GroupStep) -> float:

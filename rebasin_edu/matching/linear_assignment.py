@@ -36,9 +36,11 @@ def assign(gains: Tensor) -> Tensor:
         if gains.dtype in (torch.float32, torch.float64)
         else gains.to("cpu", torch.float32)
     )
-    costs = (costs.mean(-2, keepdim=True) - costs).numpy()  # the solver itself works in float64
+    # centred by columns; the solver itself works in float64
+    centred = (costs.mean(-2, keepdim=True) - costs).numpy()
     try:
-        rows = [linear_sum_assignment(matrix)[1] for matrix in costs.reshape(-1, *costs.shape[-2:])]
+        matrices = centred.reshape(-1, *centred.shape[-2:])
+        rows = [linear_sum_assignment(matrix)[1] for matrix in matrices]
     except ValueError as error:
         raise RebasinError(f"the gains of an assignment are not finite numbers: {error}") from error
     found = (

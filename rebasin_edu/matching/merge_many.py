@@ -13,9 +13,10 @@ from torch import Tensor
 from ..errors import MatchingInterrupted, WeightsError
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import Weights, as_state
+from .comparable import comparable
 from .coordinate_descent import Descent
 from .initialization import STEPS, TOLERANCE
-from .objective import Problem, comparable
+from .objective import Problem
 from .relaxation import Relaxation
 from .result import Step
 

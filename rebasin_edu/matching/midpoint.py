@@ -14,7 +14,7 @@ from ..batches import Batch, Data, batches, count
 from ..errors import DataError
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import State, device_and_dtype, run
-from .objective import working_dtype
+from .comparable import working_dtype
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Tables = Mapping[str, Tensor]
@@ -146,5 +146,6 @@ def split(pool: list[Batch], most: int) -> tuple[list[Batch], list[Batch]]:
     number = count(pool[0].inputs)
     if number < 10:
         return pool, pool
-    few = torch.arange(number) < min(most, number // 5)
-    return [take(pool[0], (~few).nonzero().squeeze(1))], [take(pool[0], few.nonzero().squeeze(1))]
+    chosen = torch.arange(number) < min(most, number // 5)
+    kept, apart = ((~chosen).nonzero().squeeze(1), chosen.nonzero().squeeze(1))
+    return [take(pool[0], kept)], [take(pool[0], apart)]

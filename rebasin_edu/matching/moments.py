@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -38,15 +39,15 @@ class Moments:
         if not self.count:
             self._shift = [x.mean(1, keepdim=True) for x in networks]
             size = (units, units) if self.every_pair else (units,)
-            new = {"dtype": torch.float64, "device": networks[0].device}
-            self._sum = [torch.zeros(units, **new) for _ in networks]
-            self._squares = [torch.zeros(units, **new) for _ in networks]
-            self._product = torch.zeros(size, **new)
+            zeros = functools.partial(torch.zeros, dtype=torch.float64, device=networks[0].device)
+            self._sum = [zeros(units) for _ in networks]
+            self._squares = [zeros(units) for _ in networks]
+            self._product = zeros(size)
         self.count += samples
         on_cpu = networks[0].device.type == "cpu"
         columns = max(units, CHUNK // max(units, 1)) if on_cpu else samples
-        for parts in zip(*(x.split(max(columns, 1), 1) for x in networks)):
-            parts = [x - shift for x, shift in zip(parts, self._shift)]
+        for pieces in zip(*(x.split(max(columns, 1), 1) for x in networks)):
+            parts = [x - shift for x, shift in zip(pieces, self._shift)]
             x, y = parts[0], parts[min(1, len(parts) - 1)]
             self._product += x @ y.T if self.every_pair else torch.linalg.vecdot(x, y)
             for k, part in enumerate(parts):

@@ -9,17 +9,17 @@ each slot's permutation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ..errors import SpecError, WeightsError
 from ..symmetry import PermutationSpec
-from ..symmetry.axis_structure import Piece
-from ..weights import State, Weights, as_state, check_finite
+from ..symmetry.pieces import Piece
+from ..weights import Weights, as_state
+from .comparable import comparable, working_dtype
 
 CHUNK = 2**16  # entries compared at once in float64: what stays in a core's cache
 Key = tuple[
@@ -167,53 +167,6 @@ class Problem:
         return total
 
 
-def comparable(
-    spec: PermutationSpec, *networks: Weights, names: Sequence[str] = ("a", "b")
-) -> list[State]:
-    """Return the parameters that the spec permutes, of each network, if they can be compared.
-
-    Args:
-        names: what an error calls each network.
-
-    Raises:
-        SpecError: the spec permutes no parameter, or one is missing or has another size.
-        WeightsError: weights that are not real floating numbers, hold NaN or infinity, or are of
-            two devices or dtypes.
-    """
-    moving = [
-        name
-        for name in spec.axes
-        if name not in spec.buffers
-        and any(leaf.name in spec.groups for piece in spec.pieces[name] for leaf in piece.leaves)
-    ]
-    if not moving:
-        nothing = "permutes buffers only" if spec.groups else "has no groups, nothing to reorder"
-        raise SpecError(f"the spec {nothing}: there are no parameters to match")
-    states: list[State] = []
-    for called, network in zip(names, networks):
-        whole = spec.validate(network, of=f"weights of {called}")
-        states.append({name: whole[name] for name in moving})
-        for name, x in states[-1].items():
-            if not x.is_floating_point():
-                raise WeightsError(f"{name} of {called} is {x.dtype}: only real floating-point "
-                                   "weights can be matched")  # fmt: skip
-            other = states[0][name]
-            if x.device != other.device:
-                raise WeightsError(f"{name} is on {other.device} in {names[0]} and on {x.device} "
-                                   f"in {called}: move both to one device")  # fmt: skip
-            if x.dtype != other.dtype:
-                raise WeightsError(f"{name} is {other.dtype} in {names[0]} and {x.dtype} in "
-                                   f"{called}: cast one of them")  # fmt: skip
-            check_finite(x, f"{name} of {called}")
-    return states
-
-
-def working_dtype(state: Mapping[str, Tensor]) -> torch.dtype:
-    """Return what is computed in: float64 if a tensor is, float32 for all else, halves included."""
-    wide = any(x.dtype == torch.float64 for x in state.values() if isinstance(x, Tensor))
-    return torch.float64 if wide else torch.float32
-
-
 def flat_index(spec: PermutationSpec, key: Key, tables: Mapping[str, Tensor]) -> Tensor:
     """The order of the units of a slot, flattened with its first leaf outermost: new position → old
     position.
@@ -226,7 +179,7 @@ def flat_index(spec: PermutationSpec, key: Key, tables: Mapping[str, Tensor]) ->
         table = tables.get(name, torch.arange(sizes[dim]))
         own = [key.index(parent) for parent in spec.parents.get(name, ())] if name in tables else []
         own.append(dim)
-        order = sorted(range(len(own)), key=lambda k, own=own: own[k])
+        order = sorted(range(len(own)), key=own.__getitem__)
         shape = [sizes[d] if d in own else 1 for d in range(len(key))]
         flat = flat + table.permute(order).reshape(shape) * math.prod(sizes[dim + 1 :])
     return flat.reshape(-1)
@@ -248,10 +201,8 @@ def slot_dims(piece: Piece, spec: PermutationSpec) -> list[list[int]]:
     sets: list[set[int]] = []
     for dim, leaf in enumerate(piece.leaves):
         if leaf.name in spec.groups:
-            tied = {
-                dim,
-                *(piece.parent_dim(dim, parent) for parent in spec.parents.get(leaf.name, ())),
-            }
+            dims = (piece.parent_dim(dim, parent) for parent in spec.parents.get(leaf.name, ()))
+            tied = {dim, *(d for d in dims if d is not None)}
             for other in [other for other in sets if other & tied]:
                 sets.remove(other)
                 tied |= other

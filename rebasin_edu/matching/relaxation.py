@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .block_assignment import group_steps, keys_of, vertex
+from .block_assignment import vertex
 from .coordinate_descent import Descent
 from .gain_matrices import GainMatrices
+from .group_steps import group_steps, keys_of
 from .objective import Key, Problem, Slot
 from .result import Step
 

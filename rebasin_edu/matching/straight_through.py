@@ -15,11 +15,13 @@ from ..symmetry import Permutation, PermutationSpec
 from ..weights import Weights, architecture, as_state
 from .activation_matching import Similarities, measure, similarities
 from .algorithm_2 import FreeWeights
-from .block_assignment import group_steps, keys_of, vertex
+from .block_assignment import vertex
+from .comparable import comparable
 from .gain_matrices import GainMatrices
+from .group_steps import group_steps, keys_of
 from .initialization import begin, given
 from .midpoint import Loss, Midpoint, draw, split
-from .objective import Key, Problem, comparable
+from .objective import Key, Problem
 from .result import Matching, Step
 
 METHODS = ("descent", "paper")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from ..errors import SpecError
-from .axis_structure import Leaf, Piece, Term, leaves
+from .axis_structure import Leaf, Term, leaves
+from .pieces import Piece
 from .propagation import INPUT, OUTPUT
 
 Axes = Mapping[str, tuple[Term, ...]]

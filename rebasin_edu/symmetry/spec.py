@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ..batches import Inputs
 from ..weights import State, Weights, as_state
-from .axis_structure import Leaf, Piece, Reason, Term, leaves, pieces
+from .axis_structure import Leaf, Reason, Term, leaves
 from .example import Outputs
 from .filling import TOLERANCE
 from .fit import check_parents, check_permutation, check_weights, leaves_of
 from .permutation import Group, Permutation
+from .pieces import Piece, pieces
 from .spec_builder import written_axes
 from .spec_table import Description, describe
 from .trace import LOCK, trace, warn_of

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rebasin_edu.matching import STARTS, weight_matching
-from rebasin_edu.matching.block_assignment import group_steps
+from rebasin_edu.matching.group_steps import group_steps
 from rebasin_edu.symmetry import PermutationSpec
 
 from ..oracles import brute_force, objective

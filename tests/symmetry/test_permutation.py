@@ -49,7 +49,11 @@ def test_moved_counts_units_that_are_elsewhere():
     [
         ({"a": [0, 0, 1]}, None, "does not hold each of 0 … 2 exactly once"),
         ({"a": [[0, 1], [1, 0]]}, None, "has 2 axes; with 0 parent groups it needs 1"),
-        ({"a": [0.9, 1.7, 2.2]}, None, "holds torch.float32 numbers; units are numbered by integers"),
+        (
+            {"a": [0.9, 1.7, 2.2]},
+            None,
+            "holds torch.float32 numbers; units are numbered by integers",
+        ),
         ({"a": [0, 1]}, {"a": ("b",)}, "has 1 axes; with 1 parent groups it needs 2"),
     ],
 )

@@ -18,7 +18,8 @@ from torch import nn
 from rebasin_edu.errors import RebasinWarning, SpecError, TraceError
 from rebasin_edu.lab.models import MLP, VGG16, ResNet20
 from rebasin_edu.symmetry import PermutationSpec
-from rebasin_edu.symmetry.axis_structure import leaves, pieces
+from rebasin_edu.symmetry.axis_structure import leaves
+from rebasin_edu.symmetry.pieces import pieces
 from rebasin_edu.symmetry.example import tensors
 from rebasin_edu.symmetry.filling import generic
 from rebasin_edu.symmetry.trace import trace as traced
@@ -223,7 +224,10 @@ def test_a_width_that_is_seen_without_its_head_has_one_order_for_all():
         return m.out((m.a(x).reshape(-1, 3, 4) * m.scale).flatten(1))
 
     spec = PermutationSpec.from_model(Lambda(forward, **parts), torch.randn(2, 6))
-    assert {group.size: group.parents for group in spec.groups.values()} == {4: (), 3: ("a.within",)}
+    assert {group.size: group.parents for group in spec.groups.values()} == {
+        4: (),
+        3: ("a.within",),
+    }
 
 
 def test_a_fixed_head_still_rules_its_width():
@@ -245,8 +249,12 @@ def test_a_fixed_head_still_rules_its_width():
 def test_what_is_fixed_says_why():
     model, inputs = build("rolled")
     spec = PermutationSpec.from_model(model, inputs)
-    assert "units 0-5 of a reach aten.roll, which mixes their order" in map(str, spec.fixed.values())
-    assert "units 0-4 of a.weight axis 1 belong to the model's input" in map(str, spec.fixed.values())
+    assert "units 0-5 of a reach aten.roll, which mixes their order" in map(
+        str, spec.fixed.values()
+    )
+    assert "units 0-4 of a.weight axis 1 belong to the model's input" in map(
+        str, spec.fixed.values()
+    )
     assert "units 0-1 of head belong to the model's output" in map(str, spec.fixed.values())
 
 

@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from rebasin_edu.symmetry.axis_structure import Concat, Interleaved, Leaf, Product, boxes
+from rebasin_edu.symmetry.axis_structure import Concat, Interleaved, Leaf, Product
+from rebasin_edu.symmetry.pieces import boxes
 from rebasin_edu.symmetry.labels import (
     ONE,
     Atom,

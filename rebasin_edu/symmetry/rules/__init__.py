@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (each enters its rules)
     reduction,
     shape,
 )
-from .base import RULES, apply_rule
+from .apply import apply_rule
+from .base import RULES
 
 __all__ = ["RULES", "apply_rule"]

@@ -55,9 +55,7 @@ def pad(call: Call):
             labels[axis] = call.fixed(call.shape[axis])
             continue
         kept = take(labels[axis], max(0, -before), labels[axis].size - max(0, -after))
-        ends = [
-            call.padding(size, kept) if size > 0 else concat(()) for size in (before, after)
-        ]
+        ends = [call.padding(size, kept) if size > 0 else concat(()) for size in (before, after)]
         labels[axis] = concat([ends[0], kept, ends[1]])
     return Axes(tuple(labels))
 
