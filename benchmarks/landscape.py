@@ -142,10 +142,12 @@ def main() -> None:
         name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()
     }
     print(
-        f"{len(test.targets)} images, 25 alphas, {options.threads} threads, torch {torch.__version__}, {options.repeats} repeats"
+        f"{len(test.targets)} images, 25 alphas, {options.threads} threads, torch "
+        f"{torch.__version__}, {options.repeats} repeats"
     )
     print(
-        f"{'way':22s}{'CPU s':>9s}{'wall s':>9s}{'× CPU':>9s}{'× wall':>9s}{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}"
+        f"{'way':22s}{'CPU s':>9s}{'wall s':>9s}{'× CPU':>9s}{'× wall':>9s}"
+        f"{'max |Δ loss|':>15s}{'max |Δ acc|':>13s}"
     )
     for name, (cpu, wall) in median.items():
         loss, accuracy = (
@@ -156,7 +158,8 @@ def main() -> None:
             f"{name:22s}{cpu:9.2f}{wall:9.2f}{faster[0]:9.2f}{faster[1]:9.2f}{loss:15.1e}{accuracy:13.1e}"
         )
     print(
-        f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        f"peak memory of the process: "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
     )
 
 

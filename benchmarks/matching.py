@@ -135,7 +135,8 @@ def once(pair: str, method: str, seeds: list[int], pair_seed: int, sigma: float 
 
 
 def pypi_rebasin(pair: str, spec, model_a, model_b, a: dict, b: dict) -> dict:
-    """PyPI's package changes its second model; the gain is counted over the same tensors as ours."""
+    """PyPI's package changes its second model; the gain is counted over the same tensors as "
+    "ours."""
     import torch
     from rebasin import PermutationCoordinateDescent
 
@@ -276,7 +277,8 @@ def markdown(content: dict) -> str:
         lines += ["", "| pair | noise (× rms) | start | exact |", "|---|---|---|---|"]
         for row in content["planted"]:
             lines.append(
-                f"| {row['pair']} | {row['sigma']} | {row['method']} | {row['exact']} of {row['of']} |"
+                f"| {row['pair']} | {row['sigma']} | {row['method']} | {row['exact']} of "
+                f"{row['of']} |"
             )
     what = ", ".join(f"{name} {value}" for name, value in content["machine"].items())
     return "\n".join([f"One thread, user CPU seconds, medians. {what}.", "", *lines, ""])

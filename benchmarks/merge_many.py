@@ -40,7 +40,8 @@ def main():
             {"name": name, "train": score_row(train), "test": score_row(test, bins=True), **more}
         )
         print(
-            f"{name:24} train {train.loss:.4f} {train.accuracy:.2%}  test {test.loss:.4f} {test.accuracy:.2%}  "
+            f"{name:24} train {train.loss:.4f} {train.accuracy:.2%}  test {test.loss:.4f} "
+            f"{test.accuracy:.2%}  "
             f"calibration error {test.ece:.4f}",
             flush=True,
         )
@@ -63,7 +64,8 @@ def main():
         row["under the mean of the five"] = round(1 - loss / (sum(singles) / len(singles)), 4)
         row["under the best of the five"] = round(1 - loss / min(singles), 4)
         print(
-            f"{row['name']:24} test loss {row['under the mean of the five']:.1%} under the mean of the five, "
+            f"{row['name']:24} test loss {row['under the mean of the five']:.1%} under the mean "
+            f"of the five, "
             f"{row['under the best of the five']:.1%} under the best"
         )
     if chosen.store:

@@ -70,7 +70,8 @@ def main() -> None:
             )
     middle = statistics.median(pair["matched"]["loss_barrier"] for pair in pairs)
     print(
-        f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; {len(data.test.targets):,} test images"
+        f"median matched loss barrier of {len(pairs)} pairs: {middle:.4f}; "
+        f"{len(data.test.targets):,} test images"
     )
     if options.store:
         command = f"python benchmarks/mnist_barrier.py --data {options.data} --store"

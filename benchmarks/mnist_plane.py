@@ -73,7 +73,8 @@ def main() -> None:
         }
         middles[name] = middle(a, state, data)
         print(
-            f"{name:14} loss barrier {curve.barrier.loss:.4f}  middle {middles[name]}  layers {layers[name]}"
+            f"{name:14} loss barrier {curve.barrier.loss:.4f}  middle {middles[name]}  layers "
+            f"{layers[name]}"
         )
     plane = loss_plane(
         a,
@@ -84,7 +85,8 @@ def main() -> None:
     )
     lowest, highest = min(map(min, plane.loss)), max(map(max, plane.loss))
     print(
-        f"plane: {plane.points}, one unit is {plane.distance:.2f} long; loss {lowest:.3f} to {highest:.3f}"
+        f"plane: {plane.points}, one unit is {plane.distance:.2f} long; loss {lowest:.3f} to "
+        f"{highest:.3f}"
     )
     if options.store:
         command = "python benchmarks/mnist_plane.py --store"

@@ -14,7 +14,9 @@ from rebasin_edu.errors import FileFormatError
 from rebasin_edu.lab.stored_runs import load_run
 
 OUT = Path(__file__).parent / "results" / "reference.md"
-REPAIR = {  # norm → width → parents' test accuracy, accuracy barrier matched only, repaired (points), repaired loss barrier
+# norm → width → parents' test accuracy, accuracy barrier matched only, repaired (points), repaired
+# loss barrier
+REPAIR = {
     "batch": {
         1: (93.58, 80.93, 25.95, 0.993),
         2: (95.22, 79.08, 9.77, 0.337),
@@ -104,7 +106,8 @@ def merging():
     )
     loss, accuracy = MERGED["MergeMany"]
     theirs = f"{loss:.4f} ({1 - loss / MERGED['mean of five'][0]:.0%} under the mean)"
-    ours = f"{merged['loss']:.4f} ({1 - merged['loss'] / mean:.0%}; {1 - merged['loss'] / best:.0%} under the best)"
+    under = f"{1 - merged['loss'] / mean:.0%}; {1 - merged['loss'] / best:.0%} under the best"
+    ours = f"{merged['loss']:.4f} ({under})"
     yield "MergeMany: test loss", theirs, ours, "same"
     yield (
         "MergeMany: test accuracy",

@@ -81,10 +81,12 @@ def main() -> None:
         a, b2, test, repair="auto", train_data=images, alphas=alphas, num_samples=options.samples
     )
     print(
-        f"{len(alphas) - 2} repairs with {options.samples} images each: {os.times().user - started:.1f} s of CPU"
+        f"{len(alphas) - 2} repairs with {options.samples} images each: "
+        f"{os.times().user - started:.1f} s of CPU"
     )
     print(
-        f"{recipe.id}, seeds {options.seeds}, {data.name}, {len(test.targets)} test images, {len(alphas)} alphas"
+        f"{recipe.id}, seeds {options.seeds}, {data.name}, {len(test.targets)} test images, "
+        f"{len(alphas)} alphas"
     )
     print(f"{'':14s}{'midpoint acc':>13s}{'loss':>8s}{'acc barrier':>13s}{'loss barrier':>13s}")
     for name, curve in curves.items():
@@ -98,12 +100,14 @@ def main() -> None:
         for k in ("accuracy", "loss")
     }
     print(
-        f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss {removed['loss']:.1%}"
+        f"removed of the matched barrier: accuracy {removed['accuracy']:.1%}, loss "
+        f"{removed['loss']:.1%}"
     )
     if batchnorm:
         score = evaluate(full_pass(model, lerp(a, b2, 0.5), images.inputs), test, model=model)
         print(
-            f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: {curves[last].at(0.5).accuracy:.2%})"
+            f"one full pass of the same images: {score.accuracy:.2%} (midpoint re-estimated: "
+            f"{curves[last].at(0.5).accuracy:.2%})"
         )
 
 

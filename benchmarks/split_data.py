@@ -64,7 +64,8 @@ def measure(name, recipe):
     )
     for row, score in scores.items():
         print(
-            f"{whole.name}: {row:32} loss {score.loss:.4f}, {score.accuracy:.2%}, calibration error {score.ece:.4f}"
+            f"{whole.name}: {row:32} loss {score.loss:.4f}, {score.accuracy:.2%}, calibration "
+            f"error {score.ece:.4f}"
         )
     rows = [{"name": row, "test": score_row(score, bins=True)} for row, score in scores.items()]
     return whole, {"rows": rows, "curves": curves, "parts": [half.to_dict() for half in halves]}

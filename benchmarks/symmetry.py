@@ -54,7 +54,8 @@ def measure(name: str) -> tuple:
     plain = sum(math.lgamma(group.size + 1) for group in spec.groups.values()) / math.log(10)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return (
-        name, str(len(spec.groups)), f"{plain:.1f}", f"{spec.log10_symmetries():.1f}", f"{derived - start:.1f}",
+        name, str(len(spec.groups)), f"{plain:.1f}", f"{spec.log10_symmetries():.1f}",
+        f"{derived - start:.1f}",
         f"{proved - derived:.1f}", f"{peak:.1f}", f"{error:.1e}{without_rule}",
     )  # fmt: skip
 
@@ -76,7 +77,8 @@ def main(names: list[str]) -> None:
                 row = (name, f"{type(error).__name__}: {error}"[:200])
         print("| " + " | ".join(row) + " |", flush=True)
     print(
-        f"\n{kept} of {len(names)} models: spec derived, function kept under random permutations of every group",
+        f"\n{kept} of {len(names)} models: spec derived, function kept under random permutations "
+        f"of every group",
         flush=True,
     )
 

@@ -161,7 +161,8 @@ def main() -> None:
         print(f"\n{name}, seeds {seeds}: ends {pair.ends:.3f}, {100 * pair.accuracy:.1f} %")
         for method, row in rows.items():
             print(
-                f"  {method:32s} barrier {row['loss']:+.3f} ({100 * row['accuracy']:+.1f} points) gain {row['gain']:.2f}"
+                f"  {method:32s} barrier {row['loss']:+.3f} ({100 * row['accuracy']:+.1f} "
+                f"points) gain {row['gain']:.2f}"
             )
 
 

@@ -132,9 +132,12 @@ def pair(recipe, seeds, data, alphas, half):
         )
         loss, accuracy = repaired.barrier_at_midpoint
         print(
-            f"{recipe.model}×{recipe.width:g} on {data.name}, seeds {seeds}, parents {parents[0]['accuracy']:.2%}, "
-            f"{parents[1]['accuracy']:.2%}: {name:20} midpoint {100 * curve.barrier_at_midpoint.accuracy:6.2f} points "
-            f"({curve.barrier_at_midpoint.loss:6.3f}), repaired {100 * accuracy:6.2f} ({loss:6.3f})",
+            f"{recipe.model}×{recipe.width:g} on {data.name}, seeds {seeds}, parents "
+            f"{parents[0]['accuracy']:.2%}, "
+            f"{parents[1]['accuracy']:.2%}: {name:20} midpoint "
+            f"{100 * curve.barrier_at_midpoint.accuracy:6.2f} points "
+            f"({curve.barrier_at_midpoint.loss:6.3f}), repaired {100 * accuracy:6.2f} "
+            f"({loss:6.3f})",
             flush=True,
         )
     about = {
@@ -197,7 +200,8 @@ def main():
                 if chosen.store:  # pair by pair: a long run may be stopped
                     found["seconds"] = round(time.perf_counter() - start, 1)
                     command = f"python benchmarks/widths.py {name}"
-                    options = f"--widths {recipe.width:g} --alphas {chosen.alphas}{' --bfloat16' * chosen.bfloat16}"
+                    half = " --bfloat16" * chosen.bfloat16
+                    options = f"--widths {recipe.width:g} --alphas {chosen.alphas}{half}"
                     found["command"] = f"{command} {options} --store"
                     pairs = merged(name, found)
                     first = rb.Recipe.from_dict(pairs[0]["recipe"])

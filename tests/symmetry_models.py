@@ -85,9 +85,15 @@ def rms_norm():
 @kind(2)
 def conv_flatten():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 6), nn.ReLU6(),
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 6),
+        nn.ReLU6(),
         nn.Linear(6, 3),
-    ), images()  # fmt: skip
+    ), images()
 
 
 @kind(2)
@@ -118,18 +124,29 @@ def conv_3d():
 @kind(2)
 def conv_transposed():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2), nn.ReLU(),
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 6, 2, stride=2),
+        nn.ReLU(),
         nn.ConvTranspose2d(6, 4, 3, padding=1, groups=2),
-    ), images()  # fmt: skip
+    ), images()
 
 
 @kind(5)
 def conv_grouped():
-    """The blocks of the grouped convolution, what lies within them before and after, and the rest."""
+    """The blocks of the grouped convolution, what lies within them before and after, and the "
+    "rest."""
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.Flatten(),
-        nn.Linear(80, 4), nn.ReLU(), nn.Linear(4, 2),
-    ), images()  # fmt: skip
+        nn.Conv2d(3, 6, 3),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3, groups=2),
+        nn.ReLU(),
+        nn.Conv2d(8, 5, 1),
+        nn.Flatten(),
+        nn.Linear(80, 4),
+        nn.ReLU(),
+        nn.Linear(4, 2),
+    ), images()
 
 
 @kind(1)
@@ -141,8 +158,15 @@ def conv_depthwise():
 
 @kind(3)
 def conv_depthwise_multiplied():
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 12, 3, groups=4), nn.ReLU(), nn.Conv2d(12, 5, 1), nn.ReLU(),
-                         nn.Conv2d(5, 2, 1)), images()  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(),
+        nn.Conv2d(4, 12, 3, groups=4),
+        nn.ReLU(),
+        nn.Conv2d(12, 5, 1),
+        nn.ReLU(),
+        nn.Conv2d(5, 2, 1),
+    ), images()
 
 
 @kind(2)
@@ -178,8 +202,13 @@ def prelu():
 
 @kind(3)
 def residual():
-    parts = {"stem": nn.Conv2d(3, 6, 3, padding=1), "a": nn.Conv2d(6, 4, 3, padding=1), "b": nn.Conv2d(4, 6, 3, padding=1),
-             "c": nn.Conv2d(6, 5, 1), "head": nn.Linear(5, 2)}  # fmt: skip
+    parts = {
+        "stem": nn.Conv2d(3, 6, 3, padding=1),
+        "a": nn.Conv2d(6, 4, 3, padding=1),
+        "b": nn.Conv2d(4, 6, 3, padding=1),
+        "c": nn.Conv2d(6, 5, 1),
+        "head": nn.Linear(5, 2),
+    }
 
     def forward(m, x):
         x = m.stem(x)
@@ -282,8 +311,14 @@ def _heads(m: nn.Module, x: Tensor, scores) -> Tensor:
 
 
 def _attention_parts() -> dict[str, nn.Module]:
-    return {"into": nn.Linear(6, 8), "q": nn.Linear(8, 20), "k": nn.Linear(8, 20), "v": nn.Linear(8, 20), "out": nn.Linear(20, 8),
-            "head": nn.Linear(8, 3)}  # fmt: skip
+    return {
+        "into": nn.Linear(6, 8),
+        "q": nn.Linear(8, 20),
+        "k": nn.Linear(8, 20),
+        "v": nn.Linear(8, 20),
+        "out": nn.Linear(20, 8),
+        "head": nn.Linear(8, 3),
+    }
 
 
 @kind(4)
@@ -348,8 +383,12 @@ def encoder_layer():
 
 @kind(8)
 def decoder_layer():
-    parts = {"a": nn.Linear(6, 8), "b": nn.Linear(6, 8), "layer": nn.TransformerDecoderLayer(8, 2, 16, batch_first=True),
-             "head": nn.Linear(8, 3)}  # fmt: skip
+    parts = {
+        "a": nn.Linear(6, 8),
+        "b": nn.Linear(6, 8),
+        "layer": nn.TransformerDecoderLayer(8, 2, 16, batch_first=True),
+        "head": nn.Linear(8, 3),
+    }
     return Lambda(lambda m, x, y: m.head(m.layer(m.a(x), m.b(y))), **parts), (
         torch.randn(2, 5, 6),
         torch.randn(2, 7, 6),
@@ -417,8 +456,15 @@ def einsum():
 @kind(2)
 def bare_parameters():
     """A class token, position embeddings and a layer scale."""
-    parts = {"into": nn.Linear(5, 6), "token": _parameter(1, 1, 6), "position": _parameter(1, 8, 6), "scale": _parameter(6),
-             "mix": nn.Linear(6, 4), "back": nn.Linear(4, 6), "head": nn.Linear(6, 2)}  # fmt: skip
+    parts = {
+        "into": nn.Linear(5, 6),
+        "token": _parameter(1, 1, 6),
+        "position": _parameter(1, 8, 6),
+        "scale": _parameter(6),
+        "mix": nn.Linear(6, 4),
+        "back": nn.Linear(4, 6),
+        "head": nn.Linear(6, 2),
+    }
 
     def forward(m, x):
         x = torch.cat([m.token.expand(x.shape[0], -1, -1), m.into(x)], 1) + m.position

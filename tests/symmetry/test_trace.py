@@ -19,9 +19,9 @@ from rebasin_edu.errors import RebasinWarning, SpecError, TraceError
 from rebasin_edu.lab.models import MLP, VGG16, ResNet20
 from rebasin_edu.symmetry import PermutationSpec
 from rebasin_edu.symmetry.axis_structure import leaves
-from rebasin_edu.symmetry.pieces import pieces
 from rebasin_edu.symmetry.example import tensors
 from rebasin_edu.symmetry.filling import generic
+from rebasin_edu.symmetry.pieces import pieces
 from rebasin_edu.symmetry.trace import trace as traced
 
 from .. import paper_specs
@@ -65,7 +65,7 @@ def shape_of(spec: PermutationSpec) -> set:
     return {(spec.groups[name].size, frozenset(places)) for name, places in found.items()}
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # the law
 
 
@@ -118,7 +118,7 @@ def test_no_random_network_in_two_thousand_has_a_wrong_spec(rng):
     _try(rng)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # by hand
 
 
@@ -200,7 +200,7 @@ def _torchvision(name: str) -> None:
         assert round(spec.log10_symmetries()) == ruled
 
 
-# --------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # fibres
 
 
@@ -313,7 +313,7 @@ def test_outputs_that_do_not_count_leave_their_units_free():
     assert spec.check(model, inputs, outputs="logits") < 1e-12
 
 
-# -----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # bad input
 
 
@@ -438,7 +438,7 @@ def test_what_a_model_keeps_from_other_weights_does_not_fool_the_verification():
     assert {group.size for group in spec.groups.values()} == {6}
 
 
-# ---------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # activations
 
 
@@ -467,7 +467,8 @@ def test_activations_move_with_their_groups(name):
     found.run(spec.apply(state, permutation), compare, *inputs)
     assert seen
     assert all(
-        any(site.terms[axis] for axis in site.summed) and group in {leaf.name for term in site.terms for leaf in leaves(term)}
+        any(site.terms[axis] for axis in site.summed)
+        and group in {leaf.name for term in site.terms for leaf in leaves(term)}
         for group, sites in found.sites.items() for site in sites
     )  # fmt: skip
 
@@ -482,7 +483,7 @@ def test_every_group_of_the_paper_s_networks_is_read_somewhere():
         assert all(found.sites[group] for group in found.spec.groups)
 
 
-# ------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 # describe
 
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 
 from rebasin_edu.symmetry.axis_structure import Concat, Interleaved, Leaf, Product
-from rebasin_edu.symmetry.pieces import boxes
 from rebasin_edu.symmetry.labels import (
     ONE,
     Atom,
@@ -27,6 +26,7 @@ from rebasin_edu.symmetry.labels import (
     split,
 )
 from rebasin_edu.symmetry.nested_groups import parent_groups
+from rebasin_edu.symmetry.pieces import boxes
 from rebasin_edu.symmetry.unification import deinterleave, factor, unify
 
 
