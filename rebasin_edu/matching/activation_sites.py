@@ -4,6 +4,7 @@ matrices of units and samples.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +30,10 @@ class Reading:
 
     @property
     def place(self) -> tuple[Key, tuple]:
-        """What is read, and where: the same in every batch."""
-        return self.key, (self.value, self.piece.offsets, self.piece.strides)
+        """What is read, and where: the same in every batch, also in one of a single example."""
+        named = [not leaf.fixed for leaf in self.piece.leaves]  # a batch of one has no such axis
+        strides = tuple(itertools.compress(self.piece.strides, named))
+        return self.key, (self.value, self.piece.offsets, strides)
 
     def units(self, activation: Tensor, *, keep: bool = False) -> Tensor:
         """Return the activation as ``(units, samples)``, perhaps a view.
