@@ -169,4 +169,4 @@ def test_the_package_stays_small():
         rooms = {"symmetry", "matching", "landscape"}
         counts["library"] += count * (room in rooms or room.removesuffix(".py") in GROUND)
     assert counts["library"] <= 11_400, counts
-    assert counts["package"] <= 14_900, counts
+    assert counts["package"] <= 15_330, counts

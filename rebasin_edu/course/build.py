@@ -20,17 +20,17 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-REPOSITORY = "rebasin-edu/rebasin_edu"  # where the badges point
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+from .repository import NOTEBOOKS, REPOSITORY, binder, colab
+
 TAGS = {"nbval-check-output", "exercise", "solution", "quiz", "smoke", "colab", "raises-exception"}
 FOLDED = {"solution", "quiz", "smoke", "colab"}  # cells whose source a reader unfolds on demand
 LIMIT = 1_500_000  # bytes of a stored notebook
 
 BADGES = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    "(https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb) "
+    "({colab}) "
     "[![Open in Binder](https://mybinder.org/badge_logo.svg)]"
-    "(https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb)"
+    "({binder})"
 )
 COLAB = """\
 # On Colab only: install what is missing there. Everywhere else this cell does nothing.
@@ -69,7 +69,7 @@ def source_paths(names: list[str] | None = None) -> list[Path]:
 def assemble(source: Path) -> nbformat.NotebookNode:
     """The notebook of a source, with badges and Colab cell in front, not run."""
     notebook = jupytext.read(source)
-    here = {"repository": REPOSITORY, "name": source.stem}
+    here = {"repository": REPOSITORY, "colab": colab(source.stem), "binder": binder(source.stem)}
     header = [
         nbformat.v4.new_markdown_cell(BADGES.format(**here)),
         nbformat.v4.new_code_cell(COLAB.format(**here), metadata={"tags": ["colab"]}),
