@@ -67,18 +67,6 @@ def student(folder: Path, names: tuple[str, ...], keep_quiz: bool, slides: bool)
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=Folder)
-@click.option("--name", "names", multiple=True, help="Such as 00_tour; all of them by default.")
-@click.option("--cache", type=Folder, default=None, help="Where executed notebooks are kept.")
-@_in_words
-def site(folder: Path, names: tuple[str, ...], cache: Path | None) -> None:
-    """Write the course as static pages to DIR; needs `rebasin_edu[site]` and npm."""
-    from ..course.site import build_site
-
-    click.echo(f"open {build_site(folder, names, cache=cache)}")
-
-
-@main.command()
 @_in_words
 def info() -> None:
     """Say which versions, device, data and stored results are here."""
