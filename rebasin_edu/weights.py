@@ -181,11 +181,14 @@ def output_of(output: Any) -> Tensor:
 def replaced(forwards: Mapping[nn.Module, Callable]) -> Iterator[None]:
     """Let modules of an ``eval_copy`` compute something else for a while."""
     own = {module: module.__dict__.get("forward") for module in forwards}
+    fast = torch.backends.mha.get_fastpath_enabled()  # of torch's transformer layers: it calls none
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         for module, forward in forwards.items():
             module.forward = forward
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for module, before in own.items():
             if before is None:
                 module.__dict__.pop("forward", None)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,27 +14,9 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Layer = nn.Linear | nn.modules.conv._ConvNd
-CHUNK = 2**22  # entries of a design matrix that are in memory at a time: 32 MB in double
-
-
-def reason_not_linear(module: nn.Module, args: tuple, output: Any) -> str:
-    """Return why a layer, called so, is not a product with its weights; ``""`` when it is."""
-    kind = type(module).__name__
-    if len(args) != 1 or not all(isinstance(x, Tensor) for x in (*args, output)):
-        return f"a {kind} that takes or gives something else than one tensor"
-    if not isinstance(module, (nn.Linear, *CONVOLUTIONS)):
-        return f"a {kind} is not a linear layer or convolution"
-    if getattr(module, "groups", 1) > 1:
-        return f"a {kind} with groups"
-    if not {"weight"} <= dict(module.named_parameters()).keys() <= {"weight", "bias"}:
-        return f"a {kind} whose weights are computed from other parameters"
-    solution, allowed = matrix_of(module).double(), 100 * torch.finfo(output.dtype).eps
-    for design, y in equations(module, args[0], output):
-        if (design.T @ solution - y).abs().max() > allowed * y.abs().max():
-            return f"a {kind} that computes something else than a product with its weights"
-    return ""
+CHUNK = 2**22  # entries of a design matrix that are in memory at a time: 16 MB in single precision
+ENOUGH = 32  # equations for each column of a design matrix; more of an image's pixels add little
 
 
 def matrix_of(module: Layer) -> Tensor:
@@ -44,42 +25,74 @@ def matrix_of(module: Layer) -> Tensor:
     return weight.T if bias is None else torch.cat([weight, bias[:, None]], 1).T
 
 
-def equations(module: Layer, x: Tensor, *outputs: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield a layer's design matrix ``(columns, rows)`` and outputs ``(rows, units)``, in double.
+def equations(
+    module: Layer, x: Tensor, *outputs: Tensor, strides: Sequence[int] = ()
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield a layer's design matrix ``(columns, rows)`` and outputs ``(rows, units)``.
 
     Some examples at a time. For any weights, the layer's outputs are the transposed design matrix
     times ``matrix_of`` the layer: a row is an example, or a position of one.
+
+    Args:
+        strides: how far apart the positions are that are taken, on each axis of a convolution;
+            they begin elsewhere in each chunk of examples. ``()`` takes all.
     """
     units, columns = len(module.weight), module.weight[0].numel() + (module.bias is not None)
+    dtype = torch.promote_types(x.dtype, torch.float32)
     if isinstance(module, nn.Linear):
         x = x.reshape(-1, x.shape[-1])  # (rows, columns)
         outputs = tuple(y.reshape(-1, units) for y in outputs)
     elif x.ndim < module.weight.ndim:  # a single image, without an axis of examples
         x, outputs = x[None], tuple(y[None] for y in outputs)
     shape = outputs[0].shape[2:]
-    step = max(1, CHUNK // (columns * math.prod(shape)))
-    for start in range(0, len(x), step):
-        rows = (y[start : start + step].double().movedim(1, -1) for y in outputs)
-        design = _design(module, x[start : start + step], columns, shape)
+    strides = strides or [1] * len(shape)
+    starts = list(itertools.product(*map(range, strides)))
+    positions = max(1, math.prod(shape) // len(starts))
+    step = max(1, min(CHUNK // (columns * positions), -(-len(x) // len(starts))))
+    for k, begin in enumerate(range(0, len(x), step)):
+        grid = [range(*each) for each in zip(starts[k % len(starts)], shape, strides)]
+        taken = (slice(None), *(slice(each.start, None, each.step) for each in grid))
+        rows = (y[begin : begin + step].movedim(1, -1)[taken].to(dtype) for y in outputs)
+        design = _design(module, x[begin : begin + step].to(dtype), columns, grid)
         yield design, *(y.reshape(-1, units) for y in rows)
 
 
-def _design(module: Layer, x: Tensor, columns: int, shape: Sequence[int]) -> Tensor:
-    """The design matrix of some examples whose outputs have this shape in space."""
-    n = len(x)
-    design = torch.ones(columns, n * math.prod(shape), dtype=torch.float64, device=x.device)
+def thinned(module: Layer, x: Tensor, output: Tensor, examples: int) -> list[int]:
+    """Return strides that leave ``ENOUGH`` equations for each column of a layer's design matrix.
+
+    Args:
+        x, output: of the layer, for some of the examples.
+        examples: how many there are in all.
+    """
+    if isinstance(module, nn.Linear) or x.ndim < module.weight.ndim:
+        return []
+    shape = output.shape[2:]
+    spare = examples * math.prod(shape) / (ENOUGH * module.weight[0].numel())
+    strides = [1] * len(shape)
+    while True:
+        axis = min(range(len(shape)), key=lambda k: strides[k] / shape[k])
+        strides[axis] += 1
+        if math.prod(strides) > spare or strides[axis] > shape[axis]:
+            strides[axis] -= 1
+            return strides
+
+
+def _design(module: Layer, x: Tensor, columns: int, grid: Sequence[range]) -> Tensor:
+    """The design matrix of some examples, at these positions of their outputs."""
+    shape = [len(each) for each in grid]
+    design = torch.ones(columns, len(x) * math.prod(shape), dtype=x.dtype, device=x.device)
     if isinstance(module, nn.Linear):
         design[: x.shape[1]] = x.T
         return design
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     x = F.pad(x, module._reversed_padding_repeated_twice, mode).transpose(0, 1)  # (channels, n, …)
-    patches = design[: len(x) * math.prod(module.kernel_size)].view(len(x), -1, n, *shape)
+    channels, n = x.shape[:2]
+    patches = design[: channels * math.prod(module.kernel_size)].view(channels, -1, n, *shape)
     for k, place in enumerate(itertools.product(*map(range, module.kernel_size))):
         window = [slice(None), slice(None)]
-        window += [
-            slice(p * dilation, p * dilation + (length - 1) * stride + 1, stride)
-            for p, dilation, stride, length in zip(place, module.dilation, module.stride, shape)
-        ]
+        for p, dilation, stride, at in zip(place, module.dilation, module.stride, grid):
+            first, step = p * dilation + at.start * stride, at.step * stride
+            window.append(slice(first, first + (len(at) - 1) * step + 1, step))
         patches[:, k] = x[tuple(window)]
     return design
 
@@ -87,7 +100,8 @@ def _design(module: Layer, x: Tensor, columns: int, shape: Sequence[int]) -> Ten
 class RidgeRegression:
     """The sums that a ridge regression needs, gathered from equations a chunk at a time.
 
-    It finds the change of a layer's matrix that brings its outputs nearest to targets.
+    It finds the change of a layer's matrix that brings its outputs nearest to targets. Products are
+    taken in the precision of the equations, and added up in double.
 
     Args:
         matrix: the layer's own, ``(columns, units)`` in double.
@@ -95,15 +109,16 @@ class RidgeRegression:
 
     def __init__(self, matrix: Tensor):
         columns, units = matrix.shape
+        self.matrix = matrix
         self.gram, self.cross = matrix.new_zeros(columns, columns), torch.zeros_like(matrix)
         self.sum = matrix.new_zeros(units)
         self.rows, self.error, self.square = 0, 0.0, 0.0
 
-    def add(self, design: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Count equations: ``(columns, rows)``, and the outputs now and as they should be
+    def add(self, design: Tensor, targets: Tensor) -> None:
+        """Count equations: ``(columns, rows)``, and the outputs as they should be
         ``(rows, units)``.
         """
-        residual = targets - outputs
+        residual = targets - design.T @ self.matrix.to(design.dtype)
         size = -(-len(design) // 8)
         for start in range(0, len(design), size):  # blocks of the upper triangle: half of the work
             block = slice(start, start + size)

@@ -81,6 +81,8 @@ def merge(
         )
     if len(networks) > 2 and (alpha != 0.5 or method == "activations"):
         raise ValueError("more than two networks are merged at equal parts, method='weights'")
+    if len(networks) > 2 and repair == "rescale":
+        raise ValueError("repair='rescale' is defined between two networks; 'refit' takes more")
     merging = Merging(architecture(model, *networks), networks, MergeReport(method, "none", alpha))
     merging.read(train_data, num_samples)
     merging.match(inputs, spec, seed)

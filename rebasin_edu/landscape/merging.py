@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from .report import score_rows, table_text
 from .temperature import fit_temperature, soft_targets
 from .unit_statistics import keeps_statistics
 
-POINTS_BELOW = 0.03  # accuracy below the parents' from which the report says what to try next
+# From here on the report says what to try next: accuracy below the parents'; of a regression, loss
+# above theirs, relatively.
+POINTS_BELOW, LOSS_ABOVE = 0.03, 0.1
 
 
 @dataclass
@@ -155,8 +158,8 @@ class Merging:
             "none": [],
         }.get(repair, [repair])
         tried += ["rescale"] if repair == "auto" and stale else []
-        if len(self.near) > 2:  # the others are defined between two parents
-            tried = ["batchnorm"] if stale and "batchnorm" in tried else []
+        if len(self.near) > 2 and repair == "auto":  # rescaling is defined between two parents
+            tried = ["batchnorm"] * stale + ["refit"]
         states = {unrepaired: plain}
         for name in tried:
             started = time.perf_counter()
@@ -194,14 +197,16 @@ class Merging:
                 f"{loss:.3f} above theirs, so this says nothing about one basin"
             )
         below = sum(p.accuracy for p in parents) / len(parents) - best.accuracy
-        if below > POINTS_BELOW:
+        above = best.loss / (sum(p.loss for p in parents) / len(parents)) - 1
+        far = f"it is {100 * below:.1f} points below its parents" if below > POINTS_BELOW else ""
+        if math.isnan(below) and above > LOSS_ABOVE:  # a regression
+            far = f"its loss is {above:.0%} above its parents'"
+        if far:
             after = {"weights": "method='activations'", "none": "method='weights'"}
             steps = [after[self.report.method]] if self.report.method in after else []
             steps += ["repair='refit'"] if "refit" not in scores else []
             steps += ["straight_through_matching", "more num_samples", "diagnose(a, b, data)"]
-            notes.append(
-                f"it is {100 * below:.1f} points below its parents; next try {', '.join(steps)}"
-            )
+            notes.append(f"{far}; next try {', '.join(steps)}")
 
     def best_temperature(self) -> float:
         """The temperature of the merged network; its effect goes into the notes."""

@@ -143,10 +143,10 @@ def repaired(
         )
     options: dict[str, Any] = {"model": model, "merged": merged, "alpha": alpha}
     options |= {"num_samples": 10**9, "batch_size": batch_size}
-    a, b = parents
     if repair == "rescale":
+        a, b = parents
         return repair_statistics(a, b, examples, **options).weights
-    return refit(a, b, examples, **options).weights
+    return refit(list(parents), train_data=examples, **options).weights
 
 
 def evenly(alphas: int | Sequence[float]) -> tuple[float, ...]:

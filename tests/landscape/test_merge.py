@@ -122,12 +122,20 @@ def test_a_merge_far_below_its_parents_says_what_to_try_next():
 
 def test_three_networks_and_more_merge_into_one():
     networks = [mlp(seed) for seed in range(3)]
-    merged, report = merge(networks, train_data=DATA)
-    assert {"network 1", "network 2", "network 3", "naive", "matched"} == report.scores.keys()
-    assert torch.equal(merged["head.bias"], report.matching.weights["head.bias"])
+    _, report = merge(networks, train_data=DATA)
+    names = {"network 1", "network 2", "network 3"}
+    assert report.scores.keys() == names | {"naive", "matched", "refit"}
+    plain, _ = merge(networks, train_data=DATA, repair="none")
+    assert torch.equal(plain["head.bias"], report.matching.weights["head.bias"])
     assert merge(networks[:2], train_data=DATA)[1].scores == merge(*networks[:2], DATA)[1].scores
+    refitted, told = merge(networks, train_data=DATA, repair="refit")
+    assert told.repair == "refit" and not torch.equal(refitted["head.bias"], plain["head.bias"])
+    score = evaluate(refitted, HELD_OUT, model=networks[0])
+    assert score.loss == pytest.approx(told.scores["refit"].loss, abs=1e-6)
     with pytest.raises(ValueError, match="equal parts"):
         merge(networks, train_data=DATA, alpha=0.3)
+    with pytest.raises(ValueError, match="between two"):
+        merge(networks, train_data=DATA, repair="rescale")
     with pytest.raises(RebasinError, match="one network alone"):
         merge(networks[:1])
 

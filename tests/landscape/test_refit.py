@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from rebasin_edu.errors import DataError, WeightsError
+from rebasin_edu.errors import DataError, RebasinWarning, WeightsError
 from rebasin_edu.landscape import lerp, reestimate_batchnorm, refit
-from rebasin_edu.landscape.least_squares import equations, matrix_of
+from rebasin_edu.landscape.least_squares import equations, matrix_of, thinned
 from rebasin_edu.weights import run
 
 LAYERS = {
@@ -170,10 +170,62 @@ def test_a_refitted_network_is_nearer_to_its_parents_mean_on_other_examples():
     assert errors[1] < errors[0]
 
 
+def test_equations_at_every_other_position_are_some_of_all():
+    layer, x = copy.deepcopy(LAYERS["conv2d, stride"][0]).double(), images(9)
+    with torch.no_grad():
+        y = layer(x)
+        whole = {tuple(row.tolist()) for _, rows in equations(layer, x, y) for row in rows}
+        some = list(equations(layer, x, y, strides=[2, 1]))
+        assert len(some) == 2  # the second half of the examples begins at the second row
+        for design, rows in some:
+            torch.testing.assert_close(design.T @ matrix_of(layer), rows)
+            assert {tuple(row.tolist()) for row in rows} < whole
+
+
+def test_images_are_thinned_to_what_a_layer_needs():
+    layer = nn.Conv2d(3, 4, 3)
+    assert thinned(layer, torch.ones(5, 3, 9, 9), torch.ones(5, 4, 7, 7), 17) == [1, 1]
+    rows, columns = 1000 * 49, 27
+    strides = thinned(layer, torch.ones(5, 3, 9, 9), torch.ones(5, 4, 7, 7), 1000)
+    assert 32 * columns <= rows / (strides[0] * strides[1]) < 2 * 32 * columns
+    assert thinned(nn.Linear(3, 4), torch.ones(5, 9, 3), torch.ones(5, 9, 4), 10**6) == []
+
+
+def test_the_fit_in_single_precision_is_that_in_double():
+    a, b, x = network(0), network(1), images(200)
+    fine = refit(a, b, x).weights
+    coarse = refit(*(copy.deepcopy(net).float() for net in (a, b)), x.float()).weights
+    for name, value in fine.items():
+        torch.testing.assert_close(coarse[name], value.to(coarse[name]), rtol=1e-3, atol=1e-4)
+
+
+def test_three_networks_are_fitted_to_the_mean_of_their_outputs():
+    nets = [nn.Sequential(nn.Linear(5, 3)).double() for _ in range(3)]
+    x = torch.randn(40, 5, dtype=torch.float64)
+    report = refit(nets, train_data=x, merged=nn.Sequential(nn.Linear(5, 3)).double(), ridge=1e-12)
+    with torch.no_grad():
+        mean = sum(net(x) for net in nets) / 3
+        torch.testing.assert_close(run(nets[0], report.weights, x), mean)
+    one = refit([nets[0]] * 3, train_data=x).weights
+    torch.testing.assert_close(one["0.weight"], nets[0][0].weight.data)
+
+
 def test_what_cannot_be_fitted_says_so():
     a, b = network(0), network(1)
     with pytest.raises(DataError, match="too few to fit"):
         refit(a, b, images(1))
+    with pytest.raises(DataError):
+        refit(a, b, images(0))
+    with pytest.raises(DataError, match="train_data="):
+        refit(a, b)
+    with pytest.raises(ValueError, match="two networks"):
+        refit([a, b, a], train_data=images(), alpha=0.3)
+    with pytest.raises(ValueError, match="two networks"):
+        refit(a, train_data=images())
+    cells = [nn.Sequential(nn.Embedding(5, 4)) for _ in range(2)]
+    with pytest.warns(RebasinWarning, match="no layer .* can be fitted: 0 is a Embedding"):
+        kept = refit(*cells, torch.arange(5)).weights
+    assert torch.equal(kept["0.weight"], lerp(*cells, 0.5)["0.weight"])
     with pytest.raises(DataError, match="NaN"):
         refit(a, b, images() * torch.nan)
     broken = {name: x.clone() for name, x in b.state_dict().items()}
