@@ -168,5 +168,5 @@ def test_the_package_stays_small():
         counts["package"] += count * (room != "course")
         rooms = {"symmetry", "matching", "landscape"}
         counts["library"] += count * (room in rooms or room.removesuffix(".py") in GROUND)
-    assert counts["library"] <= 11_430, counts
-    assert counts["package"] <= 15_410, counts
+    assert counts["library"] <= 11_760, counts
+    assert counts["package"] <= 15_700, counts

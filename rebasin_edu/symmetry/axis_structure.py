@@ -121,7 +121,24 @@ class Interleaved(Generic[End]):
         return " ⋈ ".join(_sized(part) for part in self.parts)
 
 
-Axis = Union[End, Product[End], Concat[End], Interleaved[End]]  # noqa: UP007  (generic at run time)
+@dataclass(frozen=True)
+class Rows(Generic[End]):
+    """Another term for each index along another axis of the tensor: the layers of a recurrent
+    start state. Only a whole axis of a tensor is one, never a part of an axis.
+    """
+
+    parts: tuple[Axis[End], ...]
+    along: int
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.parts))
+
+
+Axis = Union[End, Product[End], Concat[End], Interleaved[End], Rows[End]]  # noqa: UP007  (generic at run time)
 Term = Axis[Leaf]
 
 

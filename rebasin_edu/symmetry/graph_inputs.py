@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, fx, nn
 
-from .axis_structure import Reason
+from .axis_structure import Reason, Rows
 from .example import shared_memory
 from .labels import Label, fix, fresh
 from .rules.base import base_name
-from .rules.values import Axes, Labels, Uniform
+from .rules.values import Axes, Labels, Uniform, Unstacked
 
 # operators that move values and compute nothing: what only they touch, the example does not reach
 MOVING = {
@@ -57,6 +57,21 @@ class StateLabels:
         """Note that a node at this position uses the tensor."""
         for each in self.tied(name):
             self.order[each] = min(position, self.order.get(each, position))
+
+    def value(self, name: str, apart: int | None) -> Axes | Unstacked:
+        """A tensor with its labels; those of each index along axis ``apart`` are its own, unless
+        another tensor shares its memory.
+        """
+        x = self.parameters[name]
+        if apart is None or name in self.labels or len(list(self.tied(name))) > 1:
+            return Axes(self.of(name))
+        shape = [1 if axis == apart else size for axis, size in enumerate(x.shape)]
+        slices = tuple(tuple(map(fresh, shape)) for _ in range(x.shape[apart]))
+        reason = Reason(text="are taken apart one by one", expected=True)
+        rows: list[Label] = [Rows(labels, apart) for labels in zip(*slices)]
+        rows[apart] = fresh(x.shape[apart], reason)
+        self.labels[name] = tuple(rows)
+        return Unstacked(apart, slices)
 
     def of(self, name: str) -> Labels:
         """The labels of a tensor. What shares its memory has the same, in its order of axes; where

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from .axis_structure import Axis, Concat, Interleaved, Product, Reason
+from .axis_structure import Axis, Concat, Interleaved, Product, Reason, Rows
 
 ONE: Product[Any] = Product(())  # an axis of size 1: the empty product
 _OUTSIDE: Iterator[int] = itertools.count()  # for labels that belong to no propagation
@@ -81,6 +81,8 @@ def normal(label: Label) -> Label:
         label.bound = normal(label.bound)
         return label.bound
     parts = tuple(normal(part) for part in label.parts)
+    if isinstance(label, Rows):
+        return parts[0] if parts.count(parts[0]) == len(parts) else Rows(parts, label.along)
     if isinstance(label, Product):
         return product(parts)
     return concat(parts) if isinstance(label, Concat) else interleaved(parts)

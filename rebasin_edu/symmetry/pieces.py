@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .axis_structure import Concat, Interleaved, Leaf, Term
+from .axis_structure import Concat, Interleaved, Leaf, Product, Rows, Term
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Box:
 
 
 def boxes(term: Term) -> list[Box]:
-    """The boxes of a term: together they cover every position of the axis once."""
+    """The boxes of a term: together they cover every position of the axis once (in each row)."""
     if isinstance(term, Leaf):
         return [Box(0, (term,), (1,))] if term.size != 1 else [Box(0, (), ())]
+    if isinstance(term, Rows):
+        return [box for part in term.parts for box in boxes(part)]
     if isinstance(term, Concat):
         starts = itertools.accumulate((part.size for part in term.parts), initial=0)
         return [
@@ -126,6 +128,10 @@ class Piece:
 
 def pieces(parameter: str, axes: tuple[Term, ...]) -> list[Piece]:
     """The pieces of a tensor whose axes have these terms."""
+    for rows in (term for term in axes if isinstance(term, Rows)):
+        return [
+            piece for row in range(len(rows.parts)) for piece in _row(parameter, axes, rows, row)
+        ]
     found = []
     for combination in itertools.product(*(boxes(term) for term in axes)):
         found.append(
@@ -138,3 +144,12 @@ def pieces(parameter: str, axes: tuple[Term, ...]) -> list[Piece]:
             )
         )
     return found
+
+
+def _row(parameter: str, axes: tuple[Term, ...], rows: Rows, row: int) -> list[Piece]:
+    """The pieces at one index of the axis that the rows lie along."""
+    here = [term.parts[row] if isinstance(term, Rows) else term for term in axes]
+    here[rows.along] = Product(())
+    found = pieces(parameter, tuple(here))
+    before, after = slice(rows.along), slice(rows.along + 1, None)
+    return [replace(p, offsets=(*p.offsets[before], row, *p.offsets[after])) for p in found]

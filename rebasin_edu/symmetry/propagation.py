@@ -10,11 +10,13 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from .axis_structure import Reason
+from .branches import Branches
 from .example import Example, select
 from .graph_inputs import MOVING, Constant, StateLabels, constant, first_user
 from .labels import Atom, Label, atoms, fix, fresh, new_ages, normal
 from .rules import apply_rule
 from .rules.base import Call, shapes_of
+from .rules.reshape import asked_unstacked
 from .rules.values import Axes, Labels, Uniform, Unstacked, flat, is_value, sizes
 from .unification import unify
 
@@ -63,13 +65,13 @@ class Propagation:
             **signature.inputs_to_buffers,
             **signature.inputs_to_lifted_tensor_constants,
         }
-        placeholders = graph.find_nodes(op="placeholder")
-        values = [self._placeholder(node, owners.get(node.name)) for node in placeholders]
+        placeholders, branches = graph.find_nodes(op="placeholder"), Branches(graph)
+        values = [self._placeholder(node, owners.get(node.name), branches) for node in placeholders]
         position = {node: k for k, node in enumerate(graph.nodes)}
         for node in placeholders:
             if (name := owners.get(node.name, "")) in self.state.parameters and node.users:
                 self.state.used(name, min(position[user] for user in node.users))
-        results = self._graph(self.program.graph_module, values, "")
+        results = self._graph(self.program.graph_module, values, "", branches)
         leaves = pytree.tree_leaves(results, is_leaf=is_value)
         spec: Any = self.program.call_spec.out_spec
         chosen = select(
@@ -100,24 +102,24 @@ class Propagation:
                 elif atom not in compared:
                     fix(atom, BUFFERS)
 
-    def _placeholder(self, node: fx.Node, name: str | None) -> object:
+    def _placeholder(self, node: fx.Node, name: str | None, branches: Branches) -> object:
         value = node.meta.get("val")
         if not isinstance(value, Tensor):
             return value
         shape = shapes_of(node)[0]
         if name in self.state.parameters:
-            return self._keep(Axes(self.state.of(name)))
+            return self._keep(self.state.value(name, asked_unstacked(node, branches.begins)))
         if name is None:
             return self._keep(Axes(tuple(fresh(size, INPUT) for size in shape)))
         return constant(name, self._constants.get(name), shape)
 
-    def _keep(self, value: object) -> object:
-        """Remember that this tensor exists."""
-        self.tensors.extend(_labels_of(value))
+    def _keep(self, value: object, batch: Labels = ()) -> object:
+        """Remember that this tensor exists, in a branch with the axis of the branches."""
+        self.tensors.extend(labels + batch for labels in _labels_of(value))
         return value
 
-    def _graph(self, module: fx.GraphModule, values: list, path: str) -> object:
-        env: dict[fx.Node, object] = {}
+    def _graph(self, module: fx.GraphModule, values: list, path: str, branches: Branches) -> object:
+        env: dict[fx.Node, Any] = {}
         written = _written(module.graph)
         inputs = iter(values)
         for node in module.graph.nodes:
@@ -131,9 +133,11 @@ class Propagation:
                     target = constant(node.target, target, tuple(target.shape))
                 env[node] = target
             elif node.op == "output":
-                return fx.map_arg(node.args[0], lambda n: env[n])  # type: ignore[arg-type,return-value]
+                return fx.map_arg(node.args[0], lambda n: env[n])
+            elif (value := branches.value(node, env)) is not None:
+                env[node] = self._keep(value, branches.axis(node))
             else:
-                env[node] = self._call(node, env, path)
+                env[node] = self._call(node, env, path, branches.axis(node))
             value = env[node]
             if node in written and isinstance(value, Constant):
                 still = (False,) * len(value.shape)
@@ -142,7 +146,7 @@ class Propagation:
                 env[node] = self._keep(Axes(flat(value)))
         return None
 
-    def _call(self, node: fx.Node, env: dict, path: str) -> object:
+    def _call(self, node: fx.Node, env: dict, path: str, batch: Labels) -> object:
         def value_of(source: fx.Node) -> object:
             value = env[source]
             if isinstance(value, Constant):
@@ -156,7 +160,8 @@ class Propagation:
             return args[0][args[1]]
         if name in WALKED:
             at = next(k for k, one in enumerate(args) if isinstance(one, fx.GraphModule))
-            return self._graph(args[at], list(args[at + 1 :]), f"{path}{node.name}/")
+            inside = Branches(args[at].graph)
+            return self._graph(args[at], list(args[at + 1 :]), f"{path}{node.name}/", inside)
         schema = getattr(node.target, "_schema", None)
         if schema is None:
             names = [f"argument{k}" for k in range(len(args))]
@@ -172,9 +177,13 @@ class Propagation:
         bound = {**dict(zip(names, args)), **kwargs}
 
         def read(at: fx.Node, source: fx.Node, labels: Labels, summed: tuple[int, ...]) -> None:
-            self.reads.append((path + at.name, path + source.name, labels, summed))
+            if not batch:
+                self.reads.append((path + at.name, path + source.name, labels, summed))
 
-        call = Call(node, given, bound, self.tensors.append, read)
+        def seen(labels: Labels) -> None:
+            self.tensors.append(labels + batch)
+
+        call = Call(node, given, bound, seen, read)
         if not any(
             shape is not None and isinstance(v, Tensor)
             for shape, v in zip(call.shapes, _listed(node.meta.get("val")))
@@ -190,8 +199,8 @@ class Propagation:
                             unify(a, b)
         if call.op not in MOVING:
             for value in (*call.values(), *_listed(result)):
-                self._computed.extend(_labels_of(value))
-        return self._keep(result)
+                self._computed.extend(labels + batch for labels in _labels_of(value))
+        return self._keep(result, batch)
 
     def _apply(self, call: Call) -> object:
         """The rule of an operator, or, where there is none or its result does not fit, everything

@@ -125,7 +125,7 @@ class PermutationSpec:
 
         def fixed(term: Term) -> Term:
             if not isinstance(term, Leaf):
-                return type(term)(tuple(fixed(part) for part in term.parts))
+                return replace(term, parts=tuple(fixed(part) for part in term.parts))
             reason = groups.get(term.name)
             return replace(term, reason=reason) if reason else term
 

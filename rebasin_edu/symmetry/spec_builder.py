@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from torch import Tensor
 
 from ..errors import SpecError
-from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Term
+from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Rows, Term
 from .fit import check_size, nearest
 from .labels import Atom, Label, atoms, normal
 from .nested_groups import parent_groups
@@ -128,6 +128,8 @@ def _places(label: Label, path: str = "", start: int = 0) -> Iterator[tuple[Atom
             start += part.size
         elif isinstance(label, Interleaved):
             yield from _places(part, f"{path}[{k}::{len(label.parts)}]", start)
+        elif isinstance(label, Rows):
+            yield from _places(part, f"{path}[{k}]")
         elif sum(moving) == 1 and moving[k]:
             yield from _places(part, path)
         elif k == len(label.parts) - 1:
@@ -152,19 +154,17 @@ def _term(label: Label, leaf_of: Mapping[Atom, Leaf], keep: set[Atom], where: st
         return Leaf(f"fixed: {where}, {label.size}", label.size, (reasons or [STAYS])[0])
     if isinstance(label, Atom):
         return leaf_of[label]
-    if isinstance(label, Interleaved):
-        return Interleaved(
-            tuple(
-                _term(part, leaf_of, keep, f"{where}[{k}::]") for k, part in enumerate(label.parts)
-            )
-        )
+    if isinstance(label, (Interleaved, Rows)):
+        here = (f"{where}[{k}::]" for k in range(len(label.parts)))
+        parts = tuple(_term(part, leaf_of, keep, at) for part, at in zip(label.parts, here))
+        return Interleaved(parts) if isinstance(label, Interleaved) else Rows(parts, label.along)
     kind: Any = type(label)
     runs = itertools.groupby(label.parts, key=lambda part: _still(part, leaf_of, keep))
-    parts: list[Label] = [
+    merged: list[Label] = [
         part for still, run in runs for part in ([kind(tuple(run))] if still else run)
     ]
     return kind(
-        tuple(_term(part, leaf_of, keep, f"{where} part {k}") for k, part in enumerate(parts))
+        tuple(_term(part, leaf_of, keep, f"{where} part {k}") for k, part in enumerate(merged))
     )
 
 

@@ -163,7 +163,7 @@ def learned_start_of_a_cell(m, h):
     return m.cell(h, m.start.expand(3, -1))
 
 
-@operator((8, 5), rnn=lambda: nn.GRU(8, 5, 2, batch_first=True), start=vector(2, 1, 5))
+@operator((8, 5, 5), rnn=lambda: nn.GRU(8, 5, 2, batch_first=True), start=vector(2, 1, 5))
 def learned_start_of_two_layers(m, h):
     return m.rnn(h[:, None], m.start.expand(-1, 3, -1).contiguous())[0]
 

@@ -8,7 +8,7 @@ three slices, each with labels of its own (``Unstacked``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from torch import fx
@@ -144,42 +144,76 @@ def _merge(value: Unstacked, run: list[int]) -> Axes:
     return Axes(tuple(merged))
 
 
-def asked_unstacked(node: fx.Node) -> int | None:
+def asked_unstacked(node: fx.Node, but: Container[fx.Node] | None = None) -> int | None:
     """The axis of this node's value whose indices are taken out one by one further on (``select``,
-    ``unbind``).
+    ``unbind``, the layers of a recurrent start state). With ``but`` only where everything else
+    than these nodes does so.
     """
     shape = shapes_of(node)[0]
-    return next(
-        (axis for axis, size in enumerate(shape) if size > 1 and _taken_apart(node, axis)), None
-    )
+    axes = (axis for axis, size in enumerate(shape) if size > 1)
+    return next((axis for axis in axes if _taken_apart(node, axis, but)), None)
 
 
 PERMUTES = "permute transpose swapaxes swapdims movedim moveaxis t numpy_T"
 RESHAPES = "view reshape _unsafe_view flatten unflatten"
+CUTS = "split chunk split_with_sizes tensor_split unsafe_split unsafe_chunk"
+RECURRENT = "lstm gru rnn_tanh rnn_relu"
+WIDENS = "add sub mul div where expand expand_as broadcast_to repeat"  # other axes than this one
 
 
-def _taken_apart(node: fx.Node, axis: int) -> bool:
-    waiting, known = [(node, axis)], {(node, axis)}
+def taken_out(node: fx.Node) -> tuple[int, int | None] | None:
+    """The axis of its first argument whose indices an operator gives one by one, and which of them
+    (``None``: all); ``None`` for other operators.
+    """
+    op = base_name(node.target)
+    if op not in ("select", "unbind", *CUTS.split()) or not isinstance(node.args[0], fx.Node):
+        return None
+    shape, results = shapes_of(node.args[0])[0], shapes_of(node)
+    at = 1 if op in ("select", "unbind") else 2  # where the axis stands
+    given: Any = node.kwargs.get("dim", node.args[at] if len(node.args) > at else 0)
+    dim = given % len(shape)
+    if op == "select":
+        index: Any = node.kwargs.get("index", node.args[-1])
+        return (dim, index % shape[dim]) if isinstance(index, int) else None
+    return (dim, None) if len(results) == shape[dim] else None
+
+
+def _taken_apart(node: fx.Node, axis: int, but: Container[fx.Node] | None) -> bool:
+    waiting, known, found = [(node, axis)], {(node, axis)}, False
     while waiting:
         node, axis = waiting.pop()
         for user in node.users:
-            if user.op != "call_function" or not user.args or user.args[0] is not node:
-                continue
-            if base_name(user.target) in ("select", "unbind"):
-                dims = [a for a in user.args[1:] if isinstance(a, int)]
-                if (dims[0] % len(shapes_of(node)[0]) if dims else 0) == axis:
-                    return True
-                continue
-            moved = _after(user, axis, shapes_of(node)[0], shapes_of(user)[0])
-            if moved is not None and (user, moved) not in known:
+            moved = _after(user, node, axis)
+            if moved is None and but is not None:
+                return False
+            if moved is True and (but is None or user in but):
+                return but is None
+            found |= moved is True
+            if moved is not None and moved is not True and (user, moved) not in known:
                 known.add((user, moved))
                 waiting.append((user, moved))
-    return False
+    return found
 
 
-def _after(user: fx.Node, axis: int, old: tuple[int, ...], new: tuple[int, ...]) -> int | None:
-    """Where an axis is after an operator, if it is still there as it was."""
+def _after(user: fx.Node, node: fx.Node, axis: int) -> int | bool | None:
+    """Where an axis of a node is after an operator, if it is still there as it was; ``True`` where
+    its indices are taken out one by one.
+    """
     op = base_name(user.target)
+    if user.op != "call_function" or not user.args:
+        return None
+    if op in RECURRENT.split():
+        start: Any = user.args[1]
+        starts = node in (start if isinstance(start, (list, tuple)) else [start])
+        return True if starts and axis == 0 else None
+    old, new = shapes_of(node)[0], shapes_of(user)[0]
+    if op in WIDENS.split():
+        axis += len(new) - len(old)
+        return axis if new[axis] == old[axis - len(new)] else None
+    if user.args[0] is not node:
+        return None
+    if taken := taken_out(user):
+        return True if taken[0] == axis else None
     if op in ("unsqueeze", "squeeze"):  # axes of size 1 come or go
         nth = sum(n != 1 for n in old[:axis])
         return [k for k, n in enumerate(new) if n != 1][nth]
