@@ -8,17 +8,21 @@ positional arguments of the model) or a mapping of tensors (its keyword argument
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from .errors import DataError
+from .inputs import Inputs as Inputs
+from .inputs import call_arguments as call_arguments
+from .inputs import check_numbers, count, cut, divisible, first, moved, shapes_of, tensors_of
+from .inputs import nbytes as nbytes
 
 Data = Any
-Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 
 
 class Batch(NamedTuple):
@@ -35,7 +39,7 @@ def batches(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     num_samples: int | None = None,
-    targets: bool = True,
+    targets: bool | None = True,
 ) -> Iterator[Batch]:
     """Yield the data in batches of about ``batch_size`` examples.
 
@@ -47,18 +51,22 @@ def batches(
         batch_size: how many examples at a time.
         device, dtype: where to, and the floating type of the inputs; ``None`` leaves them.
         num_samples: stop after this many examples; ``None`` takes all.
-        targets: whether targets are needed. If not, they may be missing, and ``None`` is yielded.
+        targets: whether targets are needed. If not, they may be missing, and ``None`` is yielded;
+            ``None`` yields those that are there.
 
     Raises:
-        DataError: there is nothing in the data, or they have another form; the message says which.
+        DataError: there is nothing in the data, they hold a NaN, or they have another form; the
+            message says which.
     """
     for name, value in (("batch_size", batch_size), ("num_samples", num_samples)):
-        if value is not None and value < 1:
-            raise DataError(f"{name}={value}: at least one example is needed")
+        if value is not None and (isinstance(value, bool) or not _positive(value)):
+            raise DataError(f"{name}={value!r}: a whole number, at least one example, is needed")
     empty = True
     raw = _cut(_raw(data, batch_size, targets), batch_size, num_samples)
     for inputs, labels in _joined(raw, batch_size):
         empty = False
+        check_numbers(inputs, "inputs")
+        check_numbers(labels, "targets")
         if labels is not None:
             labels = labels.to(device or labels.device, non_blocking=True)
         yield Batch(moved(inputs, device, dtype), labels)
@@ -69,79 +77,38 @@ def batches(
         )
 
 
-def call_arguments(inputs: Inputs) -> tuple[tuple, dict[str, Any]]:
-    """Return the positional and keyword arguments of the model that the inputs stand for."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)), {}
+def _positive(value: Any) -> bool:
+    return hasattr(value, "__index__") and operator.index(value) >= 1
 
 
-def count(inputs: Inputs) -> int:
-    """Return the number of examples in a batch of inputs."""
-    tensors = [part for part in _leaves(inputs) if isinstance(part, Tensor) and part.ndim]
-    if not tensors:
-        raise DataError("a batch of inputs holds no tensor with an axis of examples")
-    return len(tensors[0])
-
-
-def first(inputs: Inputs, n: int) -> Inputs:
-    """Return the first ``n`` examples of a batch of inputs."""
-    return _each(inputs, lambda x: x[:n] if x.ndim else x)
-
-
-def moved(inputs: Inputs, device: torch.device | None, dtype: torch.dtype | None) -> Inputs:
-    """Return inputs on another device, floating tensors in another dtype."""
-
-    def move(x: Tensor) -> Tensor:
-        kind = dtype if dtype is not None and x.is_floating_point() else x.dtype
-        return x.to(device or x.device, kind, non_blocking=True)
-
-    return _each(inputs, move)
-
-
-def nbytes(inputs: Inputs) -> int:
-    """Return the memory of a batch of inputs in bytes."""
-    return sum(x.numel() * x.element_size() for x in _leaves(inputs) if isinstance(x, Tensor))
-
-
-def _leaves(inputs: Any) -> Iterator[Any]:
-    if isinstance(inputs, (Mapping, tuple, list)):
-        for part in inputs.values() if isinstance(inputs, Mapping) else inputs:
-            yield from _leaves(part)
-    else:
-        yield inputs
-
-
-def _each(inputs: Any, change: Any) -> Any:
-    if isinstance(inputs, Tensor):
-        return change(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: _each(part, change) for name, part in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(_each(part, change) for part in inputs)
-    return inputs
-
-
-def _raw(data: Data, batch_size: int, needed: bool) -> Iterator[Batch]:
+def _raw(data: Data, batch_size: int, needed: bool | None) -> Iterator[Batch]:
     if isinstance(data, list) and len(data) == 2 and all(isinstance(x, Tensor) for x in data):
         raise DataError(
-            "a list of two tensors may mean two things: write (inputs, targets) for a pair, or "
-            "[(inputs, targets)] for a list of batches"
+            "a list of two tensors may mean two things: write (inputs, targets) for a pair, "
+            "[(inputs, targets)] for a list of batches, or torch.cat(…) for inputs alone"
         )
     if isinstance(data, Tensor) or _is_whole(data):
         inputs, labels = _split(data, needed)
-        for start in range(0, count(inputs), batch_size):
+        n = count(inputs)
+        if n > batch_size and not divisible(inputs):
+            raise DataError(
+                f"the inputs, {shapes_of(inputs)}, are not of one number of examples, so they "
+                "cannot be cut into batches: give a list of batches, [(inputs, targets), …]"
+            )
+        for start in range(0, n, batch_size):
             stop = start + batch_size
-            part = _each(inputs, lambda x, s=start, e=stop: x[s:e] if x.ndim else x)
+            part = cut(inputs, start, stop) if n > batch_size else inputs
             yield Batch(part, None if labels is None else labels[start:stop])
         return
     if isinstance(data, Dataset):
-        data = DataLoader(data, batch_size, generator=torch.Generator())
+        data = _collated(data, batch_size)
     if data is None or isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
         raise DataError(
-            f"data={data!r}: a pair (inputs, targets), a Dataset, a DataLoader or a list of "
+            f"data={data!r:.100}: a pair (inputs, targets), a Dataset, a DataLoader or a list of "
             "batches is needed"
-        )
+            + ("; of a data set of this package, its .train or its .test"
+               if hasattr(data, "train") and hasattr(data, "test") else "")
+        )  # fmt: skip
     for batch in _unseeded(data):
         yield Batch(*_split(batch, needed))
 
@@ -154,17 +121,45 @@ def _unseeded(data: Iterable) -> Iterator:
     return iterator
 
 
+def _collated(data: Dataset, batch_size: int) -> Iterator[Any]:
+    """Batches of the examples of a data set that follow each other and are of one size."""
+    waiting: list[Any] = []
+    shape: object = None
+    endless = isinstance(data, IterableDataset)
+    for example in data if endless else (data[k] for k in range(len(data))):  # type: ignore
+        now = [x.shape for x in tensors_of(example)]
+        if waiting and (now != shape or len(waiting) == batch_size):
+            yield default_collate(waiting)
+            waiting = []
+        waiting.append(example)
+        shape = now
+    if waiting:
+        yield default_collate(waiting)
+
+
 def _is_whole(data: Data) -> bool:
     """Whether the data are one pair ``(inputs, targets)`` or one mapping, not a list of batches."""
     if isinstance(data, Mapping):
         return True
-    return isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Tensor) and (
-        isinstance(data[0], (Tensor, Mapping))
-        or (isinstance(data[0], (tuple, list)) and all(isinstance(x, Tensor) for x in data[0]))
-    )  # fmt: skip
+    if not isinstance(data, tuple) or not data:
+        return False
+    if any(type(x).__module__ == "numpy" for x in data):
+        raise DataError("the data are numpy arrays: torch.as_tensor makes tensors of them")
+    if len(data) != 2 and all(isinstance(x, Tensor) for x in data):
+        raise DataError(
+            f"{len(data)} tensors may mean several things: write ((x1, x2, …), targets) for a "
+            "model with several inputs"
+        )
+    return len(data) == 2 and not _is_pair(data[1])
 
 
-def _split(batch: Any, needed: bool) -> tuple[Inputs, Tensor | None]:
+def _is_pair(batch: Any) -> bool:
+    return isinstance(batch, Mapping) or (
+        isinstance(batch, (tuple, list)) and any(isinstance(x, (Tensor, Mapping)) for x in batch)
+    )
+
+
+def _split(batch: Any, needed: bool | None) -> tuple[Inputs, Tensor | None]:
     """The inputs and the targets of one batch, checked against each other."""
     inputs, labels = batch, None
     if isinstance(batch, Mapping) and "labels" in batch:
@@ -179,14 +174,19 @@ def _split(batch: Any, needed: bool) -> tuple[Inputs, Tensor | None]:
             + (f" of {len(batch)}: write ((x1, x2, …), targets) for a model with several inputs"
                if isinstance(batch, (tuple, list)) else "")
         )  # fmt: skip
-    if not needed:
+    count(inputs)
+    if needed is False:
         return inputs, None
     if labels is None:
+        if needed is None:
+            return inputs, None
         raise DataError(
-            "a batch should be a pair (inputs, targets), this one is inputs without targets "
-            f"(a {type(batch).__name__})"
+            f"a batch should be a pair (inputs, targets); a {type(batch).__name__} has no targets"
         )
-    labels = torch.as_tensor(labels)
+    try:
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"the targets are no tensor and no list of numbers: {error}") from error
     if labels.ndim == 0 or count(inputs) != len(labels):
         shape = tuple(labels.shape)
         raise DataError(f"there are {count(inputs)} inputs and targets of shape {shape}")
@@ -198,14 +198,14 @@ def _cut(raw: Iterator[Batch], batch_size: int, num_samples: int | None) -> Iter
     remaining = num_samples
     for inputs, labels in raw:
         n = count(inputs)
-        if remaining is not None and n > remaining:
+        if remaining is not None and n > remaining and divisible(inputs):
             inputs, n = first(inputs, remaining), remaining
             labels = None if labels is None else labels[:n]
         step = batch_size if isinstance(inputs, Tensor) else max(n, 1)
         for start in range(0, n, step):
             part = inputs[start : start + step] if isinstance(inputs, Tensor) else inputs
             yield Batch(part, None if labels is None else labels[start : start + step])
-        remaining = None if remaining is None else remaining - n
+        remaining = None if remaining is None else max(0, remaining - n)
         if remaining == 0:
             return
 

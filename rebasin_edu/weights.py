@@ -1,29 +1,35 @@
-"""The weights of networks: state dicts of anything, whether they fit, and a model run on them."""
+"""The weights of networks: state dicts of anything, and whether they fit."""
 
 from __future__ import annotations
 
-import copy
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import difflib
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from .batches import Inputs, call_arguments
-from .errors import RebasinError, WeightsError
+from .errors import RebasinWarning, WeightsError
+from .running import State as State
+from .running import eval_copy as eval_copy
+from .running import output_of as output_of
+from .running import replaced as replaced
+from .running import run as run
+from .running import untied as untied
+from .running import watched as watched
 
 Weights = nn.Module | Mapping[str, Tensor]
-State = dict[str, Tensor]
+HALF = {torch.half, torch.bfloat16}
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # what a BatchNorm stores
 
 
 def as_state(weights: Weights, *, name: str = "the weights") -> State:
     """Return the state dict of a module, or the mapping itself, its tensors detached.
 
     Raises:
-        WeightsError: ``weights`` is neither.
+        WeightsError: ``weights`` is neither, or holds what no network can be run on.
     """
     if isinstance(weights, nn.Module):
         weights = weights.state_dict()
@@ -31,7 +37,20 @@ def as_state(weights: Weights, *, name: str = "the weights") -> State:
         raise WeightsError(
             f"{name} should be a module or a state dict, not a {type(weights).__name__}"
         )
-    return {key: x.detach() if isinstance(x, Tensor) else x for key, x in weights.items()}
+    return {key: _checked(x, key, name) for key, x in weights.items()}
+
+
+def restored(state: Mapping[str, Tensor], given: Weights) -> State:
+    """Return a state dict that loads as ``given`` does: in its order, with its metadata and with
+    what it holds besides tensors.
+    """
+    source = given.state_dict() if isinstance(given, nn.Module) else given
+    kept = {key: state.get(key, x) for key, x in source.items()} | dict(state)
+    if (metadata := getattr(source, "_metadata", None)) is None:
+        return kept
+    whole = OrderedDict(kept)
+    whole._metadata = metadata  # type: ignore[attr-defined]  # where torch itself keeps it
+    return whole
 
 
 def architecture(model: nn.Module | None, *networks: Weights | None) -> nn.Module:
@@ -43,14 +62,28 @@ def architecture(model: nn.Module | None, *networks: Weights | None) -> nn.Modul
     for candidate in (model, *networks):
         if isinstance(candidate, nn.Module):
             return candidate
+    for network in networks:
+        as_state({} if network is None else network, name="a network")
     raise WeightsError(
         "the networks are state dicts, which cannot be run: give model=, a module of their "
         "architecture"
     )
 
 
-def state_for(model: nn.Module, weights: Weights | None, *, name: str = "the weights") -> State:
+def state_for(
+    model: nn.Module,
+    weights: Weights | None,
+    *,
+    name: str = "the weights",
+    fill: bool = False,
+) -> State:
     """Return the state dict of ``weights`` (the model's own when ``None``), if it fits the model.
+
+    A tensor that the model has under several names is needed under one of them, and BatchNorm's
+    counters, which old checkpoints lack, are the model's own.
+
+    Args:
+        fill: BatchNorm statistics that are missing are the model's own, too.
 
     Raises:
         WeightsError: a tensor is missing, unknown to the model, or of another shape.
@@ -59,11 +92,14 @@ def state_for(model: nn.Module, weights: Weights | None, *, name: str = "the wei
     if weights is None:
         return own
     state = _tensors(weights, name)
-    if unknown := own.keys() ^ state.keys():
-        key = min(unknown)
-        text = "the model does not know" if key in state else "the model has and they lack"
-        more = f" ({len(unknown)} such names)" if len(unknown) > 1 else ""
-        raise WeightsError(f"{name} are of another architecture: {text} {key!r}{more}")
+    for key in [key for key in own if key not in state]:
+        place = (own[key].data_ptr(), own[key].shape)
+        tied = (k for k in state if k in own and (own[k].data_ptr(), own[k].shape) == place)
+        if own[key].data_ptr() and (other := next(tied, None)) is not None:
+            state[key] = state[other]
+        elif key.endswith(STATISTICS if fill else STATISTICS[2:]):
+            state[key] = own[key]
+    _check_names(state, own, name, "the model")
     for key, x in state.items():
         if x.shape != own[key].shape:
             raise WeightsError(
@@ -74,33 +110,47 @@ def state_for(model: nn.Module, weights: Weights | None, *, name: str = "the wei
 
 
 def compatible(*weights: Weights, names: Sequence[str] | None = None) -> list[State]:
-    """Return the state dicts of several networks, if they are of one architecture.
+    """Return the state dicts of several networks in one precision, if they are of one architecture.
 
     Args:
         names: what an error calls each of them.
 
+    Returns:
+        The state dicts in the precision of the first; a ``RebasinWarning`` says where that casts
+        half precision.
+
     Raises:
         WeightsError: a name is missing, a shape or a kind of number differs, or a value is not
-            finite.
+            finite (masks that are the same in all networks are let through).
     """
     called = list(names or _names(len(weights)))
     states = [_tensors(each, name) for each, name in zip(weights, called)]
     reference = states[0]
+    cast: dict[str, str] = {}
     for name, state in zip(called, states):
-        if unknown := reference.keys() ^ state.keys():
-            key = min(unknown)
-            has, lacks = (called[0], name) if key in reference else (name, called[0])
-            raise WeightsError(f"{has} has {key!r} and {lacks} has not ({len(unknown)} such names)")
+        _check_names(state, reference, name, called[0])
         for key, x in state.items():
-            check_finite(x, f"{key} of {name}")
             other = reference[key]
             if x.shape != other.shape:
                 raise WeightsError(
                     f"{key} is {tuple(other.shape)} in {called[0]} and {tuple(x.shape)} in {name}: "
                     "do the widths differ?"
                 )
-            if x.is_floating_point() != other.is_floating_point():
+            if _kind(x) != _kind(other):
                 raise WeightsError(f"{key} is {other.dtype} in {called[0]} and {x.dtype} in {name}")
+            if x.dtype != other.dtype and _kind(x):
+                if {x.dtype, other.dtype} & HALF:
+                    cast[name] = f"{name} is {x.dtype}, cast to {called[0]}'s {other.dtype}"
+                state[key] = x.to(other.dtype)
+    for key, other in reference.items():
+        if not all(state[key].device == other.device and torch.equal(state[key], other)
+                   for state in states):  # fmt: skip
+            for name, state in zip(called, states):
+                check_finite(state[key], f"{key} of {name}")
+        elif other.isnan().any():
+            check_finite(other, f"{key} of {called[0]}")
+    for words in cast.values():
+        warnings.warn(words, RebasinWarning, stacklevel=4)
     return states
 
 
@@ -119,92 +169,63 @@ def device_and_dtype(state: Mapping[str, Tensor]) -> tuple[torch.device, torch.d
     for x in state.values():
         if x.is_floating_point():
             return x.device, x.dtype
-    return torch.device("cpu"), torch.get_default_dtype()
+    first = next(iter(state.values()), torch.empty(0))
+    return first.device, torch.get_default_dtype()
 
 
-def eval_copy(model: nn.Module) -> nn.Module:
-    """Return a copy of a model in eval mode that shares its tensors.
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the name that a reader may have meant, or nothing."""
+    names = list(names)
+    for longer, shorter in ((n, name) for n in names if n.endswith(f".{name}")):
+        return _strip(longer.removesuffix(shorter))
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
-    Its modules may be hooked, patched and run on other weights while other threads use the model.
-    """
-    tensors: Iterable[Any] = itertools.chain(
-        model.parameters(),
-        model.buffers(),
-        (x for module in model.modules() for x in vars(module).values() if isinstance(x, Tensor)),
+
+def _strip(prefix: str) -> str:
+    return (
+        f"; its names begin with {prefix!r}: take it off, "
+        f"{{k.removeprefix({prefix!r}): x for k, x in weights.items()}}"
     )
-    return copy.deepcopy(model, {id(x): x for x in tensors}).eval()
 
 
-def run(model: nn.Module, state: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
-    """Return the model's tensor of outputs for a batch of inputs, computed with these weights.
-
-    While it runs the module holds them: give each thread its own ``eval_copy``.
-    """
-    positional, named = call_arguments(inputs)
-    return output_of(functional_call(model, untied(model, state), positional, named))
-
-
-def untied(model: nn.Module, state: Mapping[str, Tensor]) -> State:
-    """Return ``state`` with one name for each tensor that the model uses under several names.
-
-    ``functional_call`` gives the tensor to the other names too.
-    """
-    names: dict[int, str] = {}
-    kept = {}
-    for name, x in itertools.chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    ):
-        if name in state and names.setdefault(id(x), name) == name:
-            kept[name] = state[name]
-    return kept
+def _check_names(state: State, own: State, name: str, other: str) -> None:
+    """Raise a ``WeightsError`` unless two state dicts have the same names."""
+    missing = [key for key in own if key not in state]
+    unknown = [key for key in state if key not in own]
+    if not missing and not unknown:
+        return
+    more = f" ({len(missing) + len(unknown)} such names)" if len(missing + unknown) > 1 else ""
+    if missing and not unknown and all(key.endswith(STATISTICS) for key in missing):
+        more += "; {**model.state_dict(), **weights} takes the model's own"
+    elif missing:
+        more += nearest(missing[0], unknown)
+    elif unknown:
+        more += nearest(unknown[0], own)
+    if missing:
+        raise WeightsError(f"{missing[0]!r} is in {other} and not in {name}{more}")
+    raise WeightsError(f"{unknown[0]!r} is in {name} and not in {other}{more}")
 
 
-def output_of(output: Any) -> Tensor:
-    """Return the tensor in a model's output: itself, its ``logits``, or its first tensor."""
-    if isinstance(output, Tensor):
-        return output
-    mapping = isinstance(output, Mapping)
-    logits = output.get("logits") if mapping else getattr(output, "logits", None)
-    if logits is None and isinstance(output, (tuple, list)) and output:
-        logits = output[0]
-    if logits is None and isinstance(output, Mapping) and len(output) == 1:
-        logits = next(iter(output.values()))
-    if not isinstance(logits, Tensor):
-        raise RebasinError(
-            f"the model gives a {type(output).__name__}; a tensor, or an output with `.logits`, "
-            "is needed"
-        )
-    return logits
+def _checked(x: Any, key: str, name: str) -> Any:
+    """One entry of a state dict, detached."""
+    if not isinstance(x, Tensor):
+        if type(x).__module__ == "numpy":
+            raise WeightsError(f"{key} of {name} is a numpy array: torch.as_tensor makes a tensor")
+        nested = isinstance(x, Mapping) and any(isinstance(each, Tensor) for each in x.values())
+        if isinstance(x, nn.Module) or (nested and not key.endswith("_extra_state")):
+            raise WeightsError(f"{name} is a checkpoint: give its entry [{key!r}], the weights")
+        return x
+    if x.layout != torch.strided:
+        raise WeightsError(f"{key} of {name} is sparse: its .to_dense() is an ordinary tensor")
+    if x.is_meta:
+        raise WeightsError(f"{key} of {name} has no values (it is on the device 'meta')")
+    return x.detach()
 
 
-@contextmanager
-def replaced(forwards: Mapping[nn.Module, Callable]) -> Iterator[None]:
-    """Let modules of an ``eval_copy`` compute something else for a while."""
-    own = {module: module.__dict__.get("forward") for module in forwards}
-    fast = torch.backends.mha.get_fastpath_enabled()  # of torch's transformer layers: it calls none
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        for module, forward in forwards.items():
-            module.forward = forward
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for module, before in own.items():
-            if before is None:
-                module.__dict__.pop("forward", None)
-            else:
-                module.forward = before
-
-
-@contextmanager
-def watched(modules: Mapping[nn.Module, Callable]) -> Iterator[None]:
-    """Put forward hooks ``(module, arguments, output)`` on an ``eval_copy`` for a while."""
-    handles = [module.register_forward_hook(hook) for module, hook in modules.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _kind(x: Tensor) -> str:
+    """What kinds of numbers can be cast to each other: floating, complex, or neither."""
+    return "floating" if x.is_floating_point() else "complex" if x.is_complex() else ""
 
 
 def _tensors(weights: Weights, name: str) -> State:

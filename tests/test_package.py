@@ -17,7 +17,7 @@ import rebasin_edu
 import rebasin_edu.errors
 
 PACKAGE = Path(rebasin_edu.__file__).parent
-GROUND = {"errors", "storage", "batches", "weights"}  # under every room
+GROUND = {"errors", "storage", "inputs", "batches", "running", "weights"}  # under every room
 LEFT_OF = {
     "symmetry": set(),
     "matching": {"symmetry"},
@@ -168,5 +168,5 @@ def test_the_package_stays_small():
         counts["package"] += count * (room != "course")
         rooms = {"symmetry", "matching", "landscape"}
         counts["library"] += count * (room in rooms or room.removesuffix(".py") in GROUND)
-    assert counts["library"] <= 11_760, counts
-    assert counts["package"] <= 15_700, counts
+    assert counts["library"] <= 12_400, counts
+    assert counts["package"] <= 16_350, counts

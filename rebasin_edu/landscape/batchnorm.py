@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batches import Data, batches
@@ -19,6 +18,7 @@ from ..weights import (
     device_and_dtype,
     eval_copy,
     replaced,
+    restored,
     run,
     state_for,
     untied,
@@ -58,25 +58,29 @@ def reestimate_batchnorm(
     Ref: Git Re-Basin, appendix A.4; REPAIR, section 3.
     """
     model = eval_copy(architecture(model, network))
-    state = {name: x.clone() for name, x in state_for(model, network).items()}
+    state = {name: x.clone() for name, x in state_for(model, network, fill=True).items()}
     if not keeps_statistics(model):
         text = "this model has no BatchNorm layer with running statistics: nothing was re-estimated"
         warnings.warn(text, RebasinWarning, stacklevel=3)
-        return state
+        return restored(state, network)
     norms = [(n, m) for n, m in model.named_modules() if isinstance(m, BATCHNORM)]
     norms = [(name, module) for name, module in norms if module.running_mean is not None]
     moments = {name: UnitMoments() for name, _ in norms}
 
     def forward_of(name: str, module: nn.modules.batchnorm._BatchNorm) -> Callable:
-        def forward(x: Tensor) -> Tensor:
+        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             dims = [dim for dim in range(x.ndim) if dim != 1]
             var, mean = torch.var_mean(at_least_single(x), dims, correction=0)
             values, channels = x.numel() // x.shape[1], (mean.cpu().double(), var.cpu().double())
             moments[name].update(values, channels[0][None], channels[1][None])
             assert module.running_mean is not None
             dtype = module.running_mean.dtype  # under autocast x is in half precision, it is not
-            mean, var = mean.to(dtype), var.to(dtype)
-            return F.batch_norm(x, mean, var, module.weight, module.bias, False, 0.0, module.eps)
+            stored = {name: module._buffers[name] for name in ("running_mean", "running_var")}
+            module._buffers |= {"running_mean": mean.to(dtype), "running_var": var.to(dtype)}
+            try:  # its own forward: a subclass may have its activation inside
+                return type(module).forward(module, x, *args, **kwargs)
+            finally:
+                module._buffers |= stored
 
         return forward
 
@@ -95,5 +99,6 @@ def reestimate_batchnorm(
         if seen.count:
             state[f"{name}.running_mean"].copy_(seen.mean[0])
             state[f"{name}.running_var"].copy_(seen.var[0] * seen.count / (seen.count - 1))
-            state[f"{name}.num_batches_tracked"].fill_(steps)
-    return state
+            if f"{name}.num_batches_tracked" in state:
+                state[f"{name}.num_batches_tracked"].fill_(steps)
+    return restored(state, network)

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple
 
 from ..errors import FileFormatError, RebasinError
@@ -22,7 +23,7 @@ class Barrier(NamedTuple):
     accuracy: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curve:
     """Scores along a path from A (alpha 0) to B (alpha 1), in the order of the alphas.
 
@@ -38,6 +39,7 @@ class Curve:
         meta: anything else worth keeping (recipe, seeds, method); ``meta["repair"]`` names the
             repair that each network between the endpoints went through.
         reliability: the calibration bins at each alpha.
+        metrics: name → its values, where metrics were asked for.
     """
 
     alphas: tuple[float, ...]
@@ -49,22 +51,32 @@ class Curve:
     data: str = ""
     kind: str = "lerp"
     meta: Mapping = field(default_factory=dict)
-    reliability: tuple[Reliability, ...] = ()
+    reliability: tuple[Reliability, ...] = field(default=(), repr=False)
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("loss", "accuracy", "ece"):
-            count = len(getattr(self, name))
-            if count != len(self.alphas):
+        columns = {name: getattr(self, name) for name in ("alphas", "loss", "accuracy", "ece")}
+        for name, values in {**columns, **self.metrics}.items():
+            if len(values) != len(self.alphas):
                 raise RebasinError(
-                    f"there are {len(self.alphas)} alphas and {count} values of {name}"
+                    f"there are {len(self.alphas)} alphas and {len(values)} values of {name}"
                 )
+            if wrong := [x for x in values if isinstance(x, bool) or not isinstance(x, Real)]:
+                raise RebasinError(f"{name} of a curve are numbers, not {wrong[0]!r:.40}")
+
+    def __repr__(self) -> str:
+        inside = [self.loss[k] for k in self._inside]
+        high = f", highest loss {max(inside):.4g}" if inside else ""
+        return f"Curve({self.label!r}, {len(self.alphas)} alphas{high}, {self.samples} samples)"
 
     @classmethod
     def of_scores(cls, alphas: Sequence[float], scores: Sequence[Score], **about: Any) -> Curve:
         """Return the curve of these scores; ``about`` are its other attributes."""
         listed = ((s.loss, s.accuracy, s.ece, s.reliability) for s in scores)
         loss, accuracy, ece, bins = zip(*listed)
-        return cls(tuple(alphas), loss, accuracy, ece, scores[0].samples, reliability=bins, **about)
+        metrics = {name: tuple(s.metrics[name] for s in scores) for name in scores[0].metrics}
+        about |= {"reliability": bins, "metrics": metrics}
+        return cls(tuple(alphas), loss, accuracy, ece, scores[0].samples, **about)
 
     def __iter__(self) -> Iterator[Score]:
         return (self._score(k) for k in range(len(self.alphas)))
@@ -86,7 +98,8 @@ class Curve:
 
     def _score(self, k: int) -> Score:
         bins = self.reliability[k] if self.reliability else Reliability((), (), ())
-        return Score(self.loss[k], self.accuracy[k], self.ece[k], self.samples, bins)
+        metrics = {name: values[k] for name, values in self.metrics.items()}
+        return Score(self.loss[k], self.accuracy[k], self.ece[k], self.samples, bins, metrics)
 
     @property
     def barrier(self) -> Barrier:
@@ -169,8 +182,9 @@ class Curve:
                 Reliability(**{key: tuple(values) for key, values in bins.items()})
                 for bins in content.get("reliability", ())
             )
-            return cls(**{**content, **listed})
-        except (KeyError, TypeError) as error:
+            own = {name: tuple(values) for name, values in content.get("metrics", {}).items()}
+            return cls(**{**content, **listed, "metrics": own})
+        except (KeyError, TypeError, AttributeError, RebasinError) as error:
             raise FileFormatError(f"{name} is not a whole curve: {error}") from error
 
 

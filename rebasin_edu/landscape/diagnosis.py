@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from ..symmetry import Permutation, PermutationSpec
 from ..weights import State, Weights, architecture, device_and_dtype, eval_copy, run, untied
 from .batchnorm import reestimate_batchnorm
 from .causes import Evidence, cause_of
+from .criteria import Criterion, Metrics
 from .evaluate import evaluate, fitting_states
 from .interpolation import lerp
 from .metrics import Score
@@ -130,6 +132,8 @@ def diagnose(
     permutation: Permutation | Matching | None = None,
     alpha: float = 0.5,
     num_samples: int = 2000,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
     batch_size: int = 500,
 ) -> Diagnosis:
     """Return what is wrong with the average of two networks: a cause, a remedy, and the evidence.
@@ -143,6 +147,7 @@ def diagnose(
         spec, permutation: both or neither.
         alpha: which mix of the two.
         num_samples: how many examples are looked at.
+        loss, metrics: what the networks are scored by, as in ``evaluate``.
         batch_size: how many examples at a time.
 
     Raises:
@@ -183,7 +188,8 @@ def diagnose(
         model, a, b, {g: [points[k] for k in m] for g, m in members.items()}, examples
     )
     difference = _difference(model, original, b, examples[0]) if applied else None
-    scores = {n: evaluate(state, examples, model=model) for n, state in named.items()}
+    criteria: dict[str, Any] = {"model": model, "loss": loss, "metrics": metrics}
+    scores = {n: evaluate(state, examples, **criteria) for n, state in named.items()}
     worst = dict(sorted(groups.items(), key=lambda item: item[1]))
     evidence = Evidence(
         scores=scores,

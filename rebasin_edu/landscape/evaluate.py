@@ -25,8 +25,9 @@ from ..weights import (
     state_for,
     untied,
 )
+from .criteria import Criterion, Metrics, check_criteria
 from .interpolation import combine
-from .metrics import MetricSums, Score, check_targets
+from .metrics import MetricSums, Score
 
 TOGETHER = 2**18  # logits that are counted together: fewer, larger sums
 BUDGET = 256 * 2**20  # bytes of loaded batches that are kept in memory for all combinations
@@ -38,6 +39,8 @@ def evaluate(
     data: Data,
     *,
     model: nn.Module | None = None,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
     batch_size: int = 500,
     progress: bool = False,
 ) -> Score:
@@ -48,9 +51,13 @@ def evaluate(
     Args:
         network: a module, or a state dict (then ``model`` is needed).
         data: a pair ``(inputs, targets)``, or a loader, dataset or list of such batches. Targets
-            are classes; targets of floating type and of the outputs' shape are regressed on (loss
-            is the mean squared error, accuracy and calibration are nan).
+            are classes (-100 is left out), or floating numbers of the outputs' shape to regress on
+            (loss is the mean squared error, accuracy and calibration are nan).
         model: the architecture; given back as it was.
+        loss: any function of outputs and targets, such as
+            ``torch.nn.functional.binary_cross_entropy_with_logits``, that gives a number for each
+            example, or one for all (which counts as many times as there are examples in the batch).
+        metrics: name → such a function, for ``score.metrics``.
         batch_size: how many examples at a time.
         progress: show a bar.
 
@@ -64,7 +71,8 @@ def evaluate(
     """
     model = architecture(model, network)
     states = [state_for(model, network, name="the network")]
-    return scores(model, states, [[1.0]], data, batch_size=batch_size, progress=progress)[0]
+    scored = {"loss": loss, "metrics": metrics, "batch_size": batch_size, "progress": progress}
+    return scores(model, states, [[1.0]], data, **scored)[0]  # type: ignore[arg-type]
 
 
 def fitting_states(model: nn.Module, *networks: Weights, names: Sequence[str] = ()) -> list[State]:
@@ -84,6 +92,8 @@ def scores(
     *,
     straight: Collection[str] = frozenset(),
     straight_coefficients: Sequence[Sequence[float]] | None = None,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
     batch_size: int = 500,
     batched: bool | None = None,
     progress: bool = False,
@@ -93,18 +103,18 @@ def scores(
     Args:
         states: compatible state dicts that fit the model.
         coefficients: ``(combinations, states)``.
-        straight, straight_coefficients: names that are summed with coefficients of their own
-            (statistics along an arc).
+        straight, straight_coefficients: names with coefficients of their own (statistics).
+        loss, metrics: see ``evaluate``.
         batched: many combinations in one ``vmap`` call; ``None`` does so on an accelerator, where
-            the launching of small products is what costs. A model that ``vmap`` cannot follow ends
-            in the loop, as does too little memory.
+            small products cost most. A model that ``vmap`` cannot follow ends in the loop.
         progress: show a bar.
     """
+    check_criteria(loss, metrics)
     model = eval_copy(model)
     device, dtype = device_and_dtype(states[0])
     straight_coefficients = coefficients if straight_coefficients is None else straight_coefficients
     needed = [untied(model, state) for state in states]
-    sums = MetricSums(len(coefficients), device)
+    sums = MetricSums(len(coefficients), device, loss=loss, metrics=metrics)
     batched = device.type != "cpu" if batched is None else batched
     mixes = _Mixes(needed, coefficients, frozenset(straight), straight_coefficients)
     with torch.no_grad(), progress_bar(_evaluations(data, coefficients), progress) as advance:
@@ -140,30 +150,36 @@ def _score_one(
 ) -> None:
     """Count combination ``k`` on a list of batches."""
     waiting: list[tuple[Tensor, Tensor]] = []
-    for index, (inputs, targets) in enumerate(chunk):
+    for inputs, targets in chunk:
         logits = run(model, state, inputs)
         assert targets is not None
         if k == 0:
-            check_targets(logits, targets)
-        classes = logits.shape[-1]
-        flat = targets.reshape(-1, *([classes] if targets.is_floating_point() else []))
-        waiting.append((logits.reshape(-1, classes), flat))
+            sums.check(logits, targets)
         advance(len(targets))
-        if len(waiting) * logits.numel() > TOGETHER or index + 1 == len(chunk):
-            together = torch.cat([each for each, _ in waiting])
-            sums.add(together[None], torch.cat([each for _, each in waiting]), k)
-            waiting = []
+        if sums.criteria or logits.ndim > 2 or targets.ndim > 1:
+            sums.add(logits[None], targets, k)
+            continue
+        waiting.append((logits, targets))
+        if len(waiting) * logits.numel() > TOGETHER:
+            _add_together(waiting, sums, k)
+    _add_together(waiting, sums, k)
+
+
+def _add_together(waiting: list[tuple[Tensor, Tensor]], sums: MetricSums, k: int) -> None:
+    """Count outputs and targets of several batches at once: a few large sums are fast."""
+    if waiting:
+        outputs, targets = (torch.cat(each) for each in zip(*waiting))
+        sums.add(outputs[None], targets, k)
+        waiting.clear()
 
 
 def _score_stacked(
     model: nn.Module, mixes: _Mixes, chunk: Sequence[Batch], sums: MetricSums, advance: Any
 ) -> int:
-    """Count combinations in ``vmap`` calls, and return how many were counted before it had to
-    stop.
-    """
+    """Count combinations in ``vmap`` calls; return how many were counted before it had to stop."""
     for inputs, targets in chunk:  # in Python, where the targets can be looked at
         assert targets is not None
-        check_targets(run(model, mixes.states[0], inputs), targets)
+        sums.check(run(model, mixes.states[0], inputs), targets)
 
     def outputs(weights: State, inputs: Inputs) -> Tensor:
         positional, named = call_arguments(inputs)

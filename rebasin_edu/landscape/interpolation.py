@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from ..weights import State, Weights, compatible
-
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # what a BatchNorm stores
+from ..weights import STATISTICS, State, Weights, compatible, restored
+from .reparametrized import check_masks, iterate_spectral_norms
 
 
 def lerp(a: Weights, b: Weights, alpha: float) -> State:
@@ -31,7 +30,7 @@ def lerp(a: Weights, b: Weights, alpha: float) -> State:
     Raises:
         WeightsError: names or shapes differ, or a value is not finite.
     """
-    return combine(compatible(a, b), (1 - alpha, alpha))
+    return restored(combine(compatible(a, b), (1 - alpha, alpha)), a)
 
 
 def slerp(a: Weights, b: Weights, alpha: float, *, buffers: Collection[str] | None = None) -> State:
@@ -58,9 +57,9 @@ def slerp(a: Weights, b: Weights, alpha: float, *, buffers: Collection[str] | No
         buffers = {name for module in modules for name, _ in module.named_buffers()}
         buffers |= statistics_of(states[0])
     straight = (1 - alpha, alpha)
-    return combine(
-        states, arc(states, alpha, buffers), straight=buffers, straight_coefficients=straight
-    )
+    coefficients = arc(states, alpha, buffers)
+    mixed = combine(states, coefficients, straight=buffers, straight_coefficients=straight)
+    return restored(mixed, a)
 
 
 def mean(networks: Sequence[Weights]) -> State:
@@ -71,7 +70,8 @@ def mean(networks: Sequence[Weights]) -> State:
     """
     if not networks:
         raise WeightsError("the mean of no networks was asked for")
-    return combine(compatible(*networks), [1 / len(networks)] * len(networks))
+    mixed = combine(compatible(*networks), [1 / len(networks)] * len(networks))
+    return restored(mixed, networks[0])
 
 
 def statistics_of(state: Mapping[str, Tensor]) -> set[str]:
@@ -87,9 +87,14 @@ def arc(
     """Return the coefficients of A and B at ``alpha`` of the arc between them."""
     dot, aa, bb = 0.0, 0.0, 0.0
     for name, x in states[0].items():
+        y = states[1][name]
+        if x.is_complex():
+            x, y = torch.view_as_real(x), torch.view_as_real(y)
         if x.is_floating_point() and name not in buffers:
-            x, y = x.double().flatten(), states[1][name].to(x.device).double().flatten()
-            dot, aa, bb = dot + float(x @ y), aa + float(x @ x), bb + float(y @ y)
+            x, y = x.double().flatten(), y.to(x.device).double().flatten()
+            products = float(x @ y), float(x @ x), float(y @ y)
+            if all(map(math.isfinite, products)):  # a mask of -inf is no parameter
+                dot, aa, bb = dot + products[0], aa + products[1], bb + products[2]
     cosine = dot / math.sqrt(aa * bb) if aa and bb else 1.0
     angle = math.acos(max(-1.0, min(1.0, cosine)))
     if min(angle, math.pi - angle) < 1e-4:  # no arc, or every arc: straight
@@ -116,26 +121,34 @@ def combine(
     """
     total = {}
     for name, first in states[0].items():
-        if not first.is_floating_point():
+        if not (first.is_floating_point() or first.is_complex()):
             total[name] = first.clone()
             continue
         others = (state[name].to(first.device, first.dtype) for state in states[1:])
         is_straight = straight_coefficients is not None and name in straight
         chosen = straight_coefficients if is_straight else coefficients
         total[name] = weighted([first, *others], chosen or coefficients)
+    if sum(c != 0 for c in coefficients) > 1:
+        check_masks(states)
+        iterate_spectral_norms(total, states[0])
     return total
 
 
 def weighted(tensors: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:
-    """Return the weighted sum of tensors: exact where one has all the weight, and where two that
-    share it are equal.
+    """Return the weighted sum of tensors: exact where one has all the weight, and where all that
+    share it are equal (an infinite mask among them).
     """
     used = [(c, tensor) for c, tensor in zip(coefficients, tensors) if c != 0]
     if len(used) == 1 and used[0][0] == 1:
         return used[0][1].clone()
     if len(used) == 2 and abs(used[0][0] + used[1][0] - 1) < 1e-12:
-        return torch.lerp(used[0][1], used[1][1], used[1][0])
+        first, second = used[0][1], used[1][1]
+        mixed = torch.lerp(first, second, used[1][0])
+        return torch.where(first == second, first, mixed)
     total = torch.zeros_like(tensors[0])
     for c, tensor in used:
         total.add_(tensor, alpha=c)
+    if used and abs(sum(c for c, _ in used) - 1) < 1e-12:
+        same = [tensor == used[0][1] for _, tensor in used]
+        total = torch.where(torch.stack(same).all(0), used[0][1], total)
     return total

@@ -13,7 +13,8 @@ from ..batches import Data, Inputs
 from ..errors import DataError, RebasinError, choose
 from ..storage import save_tensors
 from ..symmetry import PermutationSpec
-from ..weights import State, Weights, architecture
+from ..weights import State, Weights, architecture, restored
+from .criteria import Criterion, Metrics, check_criteria
 from .merging import MergeReport, Merging
 from .path import REPAIRS
 
@@ -34,6 +35,9 @@ def merge(
     num_samples: int = 2000,
     seed: int = 0,
     temperature: bool = False,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
+    fill: bool = False,
     save: str | os.PathLike | None = None,
 ) -> tuple[State, MergeReport]:
     """Return one network merged from two or more of one architecture, and a report.
@@ -62,6 +66,8 @@ def merge(
         seed: of the matcher.
         temperature: also fit the factor by which the logits are best divided (most of a naive
             *loss* barrier is their scale); it is reported, the weights stay as they are.
+        loss, metrics: what the networks are scored by, as in ``evaluate``.
+        fill: BatchNorm statistics that a checkpoint lacks are the model's own.
         save: a file for the merged weights, in safetensors.
 
     Raises:
@@ -83,12 +89,15 @@ def merge(
         raise ValueError("more than two networks are merged at equal parts, method='weights'")
     if len(networks) > 2 and repair == "rescale":
         raise ValueError("repair='rescale' is defined between two networks; 'refit' takes more")
-    merging = Merging(architecture(model, *networks), networks, MergeReport(method, "none", alpha))
+    report, criteria = MergeReport(method, "none", alpha), {"loss": loss, "metrics": metrics}
+    check_criteria(loss, metrics)
+    merging = Merging(architecture(model, *networks), networks, report, criteria, fill)
     merging.read(train_data, num_samples)
     merging.match(inputs, spec, seed)
     merging.repair(repair)
     if temperature:
         merging.report.temperature = merging.best_temperature()
+    merging.merged = restored(merging.merged, networks[0])
     if save is not None:
         about = {"format": "rebasin_edu.merged", "report": str(merging.report)}
         save_tensors(save, merging.merged, about)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from ..batches import Batch, Data, Inputs, batches, count, first
+from ..batches import Batch, Data, Inputs, batches, count, cut, first
 from ..errors import DataError, RebasinWarning
 from ..matching import Matching, activation_matching, merge_many, weight_matching
 from ..symmetry import PermutationSpec
@@ -65,11 +65,18 @@ class MergeReport:
 class Merging:
     """The steps of ``merge``, and what they hand on: ``read``, ``match``, ``repair``."""
 
-    def __init__(self, model: nn.Module, networks: Sequence[Weights], report: MergeReport):
-        self.model, self.report = model, report
+    def __init__(
+        self,
+        model: nn.Module,
+        networks: Sequence[Weights],
+        report: MergeReport,
+        criteria: dict[str, Any],
+        fill: bool = False,
+    ):
+        self.model, self.report, self.criteria = model, report, criteria
         count = len(networks)
         names = ["A", "B"] if count == 2 else [f"network {k + 1}" for k in range(count)]
-        states = [state_for(model, x, name=name) for x, name in zip(networks, names)]
+        states = [state_for(model, x, name=n, fill=fill) for x, n in zip(networks, names)]
         self.parents = dict(zip(names, compatible(*states, names=names)))
         self.fit: list[Batch] = []  # what repairs are measured on
         self.held_out: list[Batch] = []  # what networks are scored on
@@ -82,10 +89,7 @@ class Merging:
             return
         device, dtype = device_and_dtype(next(iter(self.parents.values())))
         options: dict[str, Any] = {"device": device, "dtype": dtype, "num_samples": num_samples}
-        try:
-            examples = list(batches(train_data, **options))
-        except DataError:
-            examples = list(batches(train_data, **options, targets=False))
+        examples = list(batches(train_data, **options, targets=None))
         for batch in examples:
             half, total = count(batch.inputs) // 2, count(batch.inputs)
             for part, where in ((slice(half, total), self.fit), (slice(0, half), self.held_out)):
@@ -99,6 +103,7 @@ class Merging:
                 "there are no targets: scores are against the classes that the parents name "
                 "together"
             )
+        self._score(self.parents)  # before the matching: problems of the data are found here
 
     def match(self, inputs: Inputs | None, spec: PermutationSpec | None, seed: int) -> None:
         """Bring the networks near each other, and average."""
@@ -114,7 +119,7 @@ class Merging:
             self.near = [spec.apply(x, p) for x, p in zip(states, permutations)]
             self._lap("matching", started)
         self.merged = combine(self.near, self.shares) if self.report.method != "none" else naive
-        self._score({**self.parents, "naive": naive})
+        self._score({"naive": naive})
         if self.report.method != "none":
             self._score({"matched": self.merged})
 
@@ -220,7 +225,9 @@ class Merging:
     def _score(self, states: dict[str, State]) -> None:
         if self.held_out:
             for name, state in states.items():
-                self.report.scores[name] = evaluate(state, self.held_out, model=self.model)
+                self.report.scores[name] = evaluate(
+                    state, self.held_out, model=self.model, **self.criteria
+                )
 
     def _lap(self, step: str, started: float) -> None:
         self.report.seconds[step] = time.perf_counter() - started
@@ -228,14 +235,5 @@ class Merging:
 
 def _part(batch: Batch, part: slice) -> Batch:
     """Some examples of a batch: those of the slice."""
-    whole = first(batch.inputs, part.stop)
     targets = None if batch.targets is None else batch.targets[part]
-    return Batch(_after(whole, part.start), targets)
-
-
-def _after(inputs: Any, start: int) -> Any:
-    if isinstance(inputs, dict):
-        return {name: _after(x, start) for name, x in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(_after(x, start) for x in inputs)
-    return inputs[start:] if getattr(inputs, "ndim", 0) else inputs
+    return Batch(cut(batch.inputs, part.start, part.stop), targets)

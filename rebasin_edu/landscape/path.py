@@ -13,6 +13,7 @@ from ..batches import Data, batches
 from ..errors import DataError, RebasinError, choose
 from ..weights import State, Weights, architecture, device_and_dtype
 from .batchnorm import reestimate_batchnorm
+from .criteria import Criterion, Metrics
 from .curve import Curve
 from .evaluate import evaluate, fitting_states, progress_bar, scores
 from .interpolation import arc, combine
@@ -34,6 +35,8 @@ def linear_path(
     repair: str | None = None,
     train_data: Data | None = None,
     num_samples: int = 2000,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
     label: str = "",
     meta: Mapping | None = None,
     batch_size: int = 500,
@@ -61,6 +64,8 @@ def linear_path(
             the first where the model has BatchNorm, else the second.
         train_data: what a repair is measured on (targets are not used); never ``data``.
         num_samples: how many examples of ``train_data``.
+        loss, metrics: what the networks are scored by, as in ``evaluate``; cross-entropy, and the
+            mean squared error where targets are regressed on.
         label, meta: kept with the curve, as is the name of the data where ``data.name`` says it.
         batch_size: how many examples at a time.
         batched: many alphas in one ``vmap`` call; ``None`` decides by the device.
@@ -94,6 +99,8 @@ def linear_path(
             data,
             straight=buffers,
             straight_coefficients=line,
+            loss=loss,
+            metrics=metrics,
             batch_size=batch_size,
             batched=batched,
             progress=progress,
@@ -116,7 +123,8 @@ def linear_path(
                     states, coefficients[k], straight=buffers, straight_coefficients=line[k]
                 )
                 network = repaired(repair, model, states, mixed, examples, alpha, batch_size)
-            scored.append(evaluate(network, data, model=model, batch_size=batch_size))
+            criteria: dict[str, Any] = {"loss": loss, "metrics": metrics}
+            scored.append(evaluate(network, data, model=model, batch_size=batch_size, **criteria))
             advance(1)
     about["meta"] = {"repair": repair, **about["meta"]}
     return Curve.of_scores(alphas, scored, **about)

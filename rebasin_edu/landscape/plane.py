@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from ..batches import Data
 from ..errors import FileFormatError, RebasinError
 from ..storage import load_json, save_json
 from ..weights import Weights, architecture
+from .criteria import Criterion, Metrics
 from .evaluate import fitting_states, progress_bar, scores
 from .path import name_of
 
@@ -33,6 +35,7 @@ class Plane:
         points: name → its coordinates.
         distance: length of one unit, in weight space.
         samples, data, meta: as in ``Curve``.
+        metrics: name → a grid like ``loss``, where metrics were asked for.
     """
 
     x: tuple[float, ...]
@@ -44,6 +47,7 @@ class Plane:
     samples: int = 0
     data: str = ""
     meta: Mapping = field(default_factory=dict)
+    metrics: Mapping[str, Grid] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -67,6 +71,8 @@ class Plane:
             content |= {name: tuple(content[name]) for name in ("x", "y")}
             for name in ("loss", "accuracy"):
                 content[name] = tuple(tuple(row) for row in content[name])
+            grids = content.get("metrics", {}).items()
+            content["metrics"] = {name: tuple(tuple(row) for row in grid) for name, grid in grids}
             content["points"] = {name: tuple(point) for name, point in content["points"].items()}
             return cls(**content)
         except (KeyError, TypeError) as error:
@@ -84,6 +90,8 @@ def loss_plane(
     resolution: int | tuple[int, int] = 25,
     margin: float = 0.3,
     file: str | os.PathLike | None = None,
+    loss: Criterion | None = None,
+    metrics: Metrics | None = None,
     meta: Mapping | None = None,
     batch_size: int = 500,
     progress: bool = False,
@@ -102,6 +110,7 @@ def loss_plane(
         margin: how far the grid goes beyond the three points.
         file: where each row is kept as it is done: run the same call again to go on after an
             interruption.
+        loss, metrics: what the networks are scored by, as in ``evaluate``.
         meta: kept with the plane, as is the name of the data where ``data.name`` says it.
         batch_size: how many examples at a time.
         progress: show a bar over the rows.
@@ -131,17 +140,23 @@ def loss_plane(
     y = _axis([0.0, height], margin, rows)
     empty: Grid = tuple((None,) * columns for _ in range(rows))
     about = name_of(data), dict(meta or {})
-    plane = _resumed(Plane(x, y, empty, empty, points, math.sqrt(uu), 0, *about), file)
+    grids = dict.fromkeys(metrics or {}, empty)
+    plane = _resumed(Plane(x, y, empty, empty, points, math.sqrt(uu), 0, *about, grids), file)
+    options: dict[str, Any] = {"loss": loss, "metrics": metrics, "batch_size": batch_size}
     with progress_bar(rows, progress, "row") as advance:
         for k in range(rows):
             if plane.loss[k][0] is None:
                 weights = [_coefficients(value, y[k], along, height) for value in x]
-                row = scores(model, states, weights, data, batch_size=batch_size)
+                row = scores(model, states, weights, data, **options)
                 plane = replace(
                     plane,
                     loss=_with_row(plane.loss, k, [score.loss for score in row]),
                     accuracy=_with_row(plane.accuracy, k, [score.accuracy for score in row]),
                     samples=row[0].samples,
+                    metrics={
+                        name: _with_row(grid, k, [score.metrics[name] for score in row])
+                        for name, grid in plane.metrics.items()
+                    },
                 )
                 if file is not None:
                     plane.save(file)
@@ -174,7 +189,7 @@ def _resumed(plane: Plane, file: str | os.PathLike | None) -> Plane:
     if file is None or not Path(file).exists():
         return plane
     stored = Plane.load(file)
-    sizes = [(len(each.x), len(each.y), each.data) for each in (stored, plane)]
+    sizes = [(len(each.x), len(each.y), each.data, set(each.metrics)) for each in (stored, plane)]
     pairs = zip((*stored.x, *stored.y, stored.distance), (*plane.x, *plane.y, plane.distance))
     if sizes[0] != sizes[1] or not all(
         math.isclose(p, q, rel_tol=1e-6, abs_tol=1e-6) for p, q in pairs

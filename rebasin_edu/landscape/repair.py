@@ -19,6 +19,7 @@ from ..weights import (
     device_and_dtype,
     eval_copy,
     replaced,
+    restored,
     run,
     state_for,
     untied,
@@ -154,7 +155,7 @@ def repair_statistics(
             LayerRepair(layer, *goals[layer.name], merged_before, after[layer.name], parents)
         )
     total = sum(count(batch.inputs) for batch in examples)
-    return RepairReport(repaired, tuple(reports), total, _notes(model, layers))
+    return RepairReport(restored(repaired, a), tuple(reports), total, _notes(model, layers))
 
 
 def _notes(model: nn.Module, layers: Sequence[ScalableLayer]) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..batches import Data, batches, call_arguments, count
+from ..batches import Data, batches, call_arguments
 from ..errors import MatchingInterrupted, RebasinWarning
+from ..inputs import shapes_of
 from ..symmetry import PermutationSpec
 from ..symmetry.trace import Site, trace
 from ..weights import Weights, architecture, as_state, device_and_dtype
@@ -161,7 +162,7 @@ def measure(
         train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples, targets=False
     )
     for inputs, _ in data:
-        size = count(inputs)  # a graph is of one batch size: the last batch may need its own
+        size = shapes_of(inputs)  # a graph is of one size: the last batch may need its own
         if size not in traces:
             traced = trace(traced_model, inputs)
             traces[size] = traced, readings(traced, spec)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
 from ..errors import SpecError
+from ..weights import nearest
 from .axis_structure import Leaf, Term, leaves
 from .pieces import Piece
 from .propagation import INPUT, OUTPUT
@@ -94,9 +94,3 @@ def check_size(group: str, size: int, first: str, second: str, other: int) -> No
             f"group {group!r} has {size} units in {first}, but {second} has {other}: do the widths "
             "differ?"
         )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a question for the name that a reader may have meant, or nothing."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -10,7 +10,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from ..batches import Inputs
-from ..weights import State, Weights, as_state
+from ..weights import State, Weights, as_state, restored
 from .axis_structure import Leaf, Reason, Term, leaves
 from .example import Outputs
 from .filling import TOLERANCE
@@ -175,7 +175,7 @@ class PermutationSpec:
         Raises:
             SpecError: names the first parameter that is missing or has another size.
         """
-        state = as_state(weights)
+        state = as_state(weights, name=f"the {of}")
         check_weights(self.axes, state, of)
         return state
 
@@ -194,9 +194,9 @@ class PermutationSpec:
 
         Ref: Git Re-Basin, section 2.
         """
-        state = self.validate(weights)
+        tensors = self.validate(weights).items()
         check_permutation(self.shapes, permutation)
-        return {name: self.moved(name, tensor, permutation) for name, tensor in state.items()}
+        return restored({k: self.moved(k, x, permutation) for k, x in tensors}, weights)
 
     def moved(self, name: str, tensor: Tensor, permutation: Permutation) -> Tensor:
         """Return a copy of one tensor with its units in their new order, unchecked."""

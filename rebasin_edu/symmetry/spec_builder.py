@@ -13,8 +13,9 @@ from typing import Any, TypedDict
 from torch import Tensor
 
 from ..errors import SpecError
+from ..weights import nearest
 from .axis_structure import Concat, Interleaved, Leaf, Product, Reason, Rows, Term
-from .fit import check_size, nearest
+from .fit import check_size
 from .labels import Atom, Label, atoms, normal
 from .nested_groups import parent_groups
 from .propagation import Propagation
