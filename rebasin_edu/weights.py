@@ -62,8 +62,8 @@ def architecture(model: nn.Module | None, *networks: Weights | None) -> nn.Modul
     for candidate in (model, *networks):
         if isinstance(candidate, nn.Module):
             return candidate
-    for network in networks:
-        as_state({} if network is None else network, name="a network")
+    for network in [each for each in networks if each is not None] or [None]:
+        as_state(network, name="a network")  # type: ignore[arg-type]  # says what it is
     raise WeightsError(
         "the networks are state dicts, which cannot be run: give model=, a module of their "
         "architecture"

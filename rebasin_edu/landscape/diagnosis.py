@@ -26,6 +26,7 @@ from .metrics import Score
 from .report import list_html, score_rows, table_html, table_text
 from .scalable_layers import ScalableLayer, scalable_layers
 from .similarity import best_correlations, prediction_gap
+from .temperature import soft_targets
 from .unit_statistics import Statistics, closed_form, keeps_statistics, measure
 
 
@@ -142,7 +143,8 @@ def diagnose(
         a, b: the two networks, a module or state dict each. With ``spec`` and ``permutation`` (or a
             whole ``Matching``), B as it was trained, and it is verified that the permuted one is
             the same function; without them, B as it is to be averaged.
-        data: examples with targets, in any form.
+        data: examples in any form; without targets, the scores are against the classes that the
+            parents name together.
         model: the architecture, where neither ``a`` nor ``b`` is a module; given back as it was.
         spec, permutation: both or neither.
         alpha: which mix of the two.
@@ -166,8 +168,10 @@ def diagnose(
     b = spec.apply(original, permutation) if spec and permutation is not None else original
     merged = lerp(a, b, alpha)
     device, dtype = device_and_dtype(a)
-    stream = batches(data, batch_size, device=device, dtype=dtype, num_samples=num_samples)
-    examples = list(stream)
+    options: dict[str, Any] = {"device": device, "dtype": dtype, "num_samples": num_samples}
+    examples = list(batches(data, batch_size, **options, targets=None if loss is None else True))
+    if examples[0].targets is None:
+        examples = soft_targets(model, [a, original], examples)
     found = scalable_layers(model, merged, examples[0].inputs)
     points = [layer for layer in found if layer.kind == "linear"]
     statistics = measure(model, [a, b, merged], points, examples)

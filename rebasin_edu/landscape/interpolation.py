@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import RebasinError, WeightsError
 from ..weights import STATISTICS, State, Weights, compatible, restored
 from .reparametrized import check_masks, iterate_spectral_norms
 
@@ -29,7 +31,9 @@ def lerp(a: Weights, b: Weights, alpha: float) -> State:
 
     Raises:
         WeightsError: names or shapes differ, or a value is not finite.
+        RebasinError: alpha is not a finite number.
     """
+    alpha = finite(alpha)
     return restored(combine(compatible(a, b), (1 - alpha, alpha)), a)
 
 
@@ -51,7 +55,7 @@ def slerp(a: Weights, b: Weights, alpha: float, *, buffers: Collection[str] | No
 
     Ref: Git Re-Basin, section 5, footnote 3.
     """
-    states = compatible(a, b)
+    states, alpha = compatible(a, b), finite(alpha)
     if buffers is None:
         modules = [each for each in (a, b) if isinstance(each, nn.Module)]
         buffers = {name for module in modules for name, _ in module.named_buffers()}
@@ -72,6 +76,14 @@ def mean(networks: Sequence[Weights]) -> State:
         raise WeightsError("the mean of no networks was asked for")
     mixed = combine(compatible(*networks), [1 / len(networks)] * len(networks))
     return restored(mixed, networks[0])
+
+
+def finite(alpha: Any, name: str = "alpha") -> float:
+    """Return a number as a float, if it is finite, or raise a ``RebasinError``."""
+    number = alpha.item() if isinstance(alpha, Tensor) and alpha.numel() == 1 else alpha
+    if not isinstance(number, Real) or not math.isfinite(number):
+        raise RebasinError(f"{name}={alpha!r:.60}: a finite number is needed")
+    return float(number)
 
 
 def statistics_of(state: Mapping[str, Tensor]) -> set[str]:

@@ -15,6 +15,7 @@ from ..storage import save_tensors
 from ..symmetry import PermutationSpec
 from ..weights import State, Weights, architecture, restored
 from .criteria import Criterion, Metrics, check_criteria
+from .interpolation import finite
 from .merging import MergeReport, Merging
 from .path import REPAIRS
 
@@ -89,7 +90,8 @@ def merge(
         raise ValueError("more than two networks are merged at equal parts, method='weights'")
     if len(networks) > 2 and repair == "rescale":
         raise ValueError("repair='rescale' is defined between two networks; 'refit' takes more")
-    report, criteria = MergeReport(method, "none", alpha), {"loss": loss, "metrics": metrics}
+    report = MergeReport(method, "none", finite(alpha))
+    criteria = {"loss": loss, "metrics": metrics}
     check_criteria(loss, metrics)
     merging = Merging(architecture(model, *networks), networks, report, criteria, fill)
     merging.read(train_data, num_samples)

@@ -89,7 +89,8 @@ class Merging:
             return
         device, dtype = device_and_dtype(next(iter(self.parents.values())))
         options: dict[str, Any] = {"device": device, "dtype": dtype, "num_samples": num_samples}
-        examples = list(batches(train_data, **options, targets=None))
+        needed = None if self.criteria["loss"] is None else True  # a loss needs its targets
+        examples = list(batches(train_data, **options, targets=needed))
         for batch in examples:
             half, total = count(batch.inputs) // 2, count(batch.inputs)
             for part, where in ((slice(half, total), self.fit), (slice(0, half), self.held_out)):

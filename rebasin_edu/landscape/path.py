@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from .batchnorm import reestimate_batchnorm
 from .criteria import Criterion, Metrics
 from .curve import Curve
 from .evaluate import evaluate, fitting_states, progress_bar, scores
-from .interpolation import arc, combine
+from .interpolation import arc, combine, finite
 from .refit import refit
 from .repair import repair_statistics
 from .unit_statistics import keeps_statistics
@@ -166,10 +165,10 @@ def evenly(alphas: int | Sequence[float]) -> tuple[float, ...]:
     except TypeError:
         if not isinstance(alphas, Iterable):
             raise RebasinError(f"alphas={alphas!r}: a whole number, or the alphas") from None
-        given = tuple(float(alpha) for alpha in alphas)
-        if not given or not all(map(math.isfinite, given)):
-            raise RebasinError(f"alphas={given}: at least one finite number is needed") from None
-        return given
+        given = tuple(alphas)
+        if not given:
+            raise RebasinError("alphas=(): at least one number is needed") from None
+        return tuple(finite(alpha, "alphas") for alpha in given)
     if count < 2:
         raise RebasinError(f"alphas={count}: a path needs at least its two endpoints")
     return tuple(k / (count - 1) for k in range(count))

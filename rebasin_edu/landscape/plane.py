@@ -135,7 +135,10 @@ def loss_plane(
         )
     along, height = uv / uu, math.sqrt(vv / uu - (uv / uu) ** 2)
     points = dict(zip(names, ((0.0, 0.0), (1.0, 0.0), (along, height))))
-    columns, rows = (resolution, resolution) if isinstance(resolution, int) else resolution
+    sizes = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    if len(sizes) != 2 or not all(isinstance(n, int) for n in sizes):
+        raise RebasinError(f"resolution={resolution!r}: one or two whole numbers are needed")
+    columns, rows = sizes
     x = _axis([0.0, 1.0, along], margin, columns)
     y = _axis([0.0, height], margin, rows)
     empty: Grid = tuple((None,) * columns for _ in range(rows))

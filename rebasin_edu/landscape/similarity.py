@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..batches import Batch
 from ..matching import assign
 from ..weights import State, run, untied, watched
+from .criteria import IGNORED, class_axis
 from .scalable_layers import ScalableLayer
 from .unit_statistics import at_least_single
 
@@ -104,11 +105,14 @@ def prediction_gap(model: nn.Module, a: State, b: State, examples: Sequence[Batc
     for state in (untied(model, a), untied(model, b)):
         total: Tensor | None = None
         for inputs, targets in examples:
-            if targets is None or targets.is_floating_point():
-                return 0.0
             logits = run(model, state, inputs)
-            named = logits.reshape(-1, logits.shape[-1]).argmax(-1)
-            count = torch.bincount(named, minlength=logits.shape[-1]).double()
+            known = (
+                None if targets is None else class_axis(logits, targets, IGNORED, -1, needed=False)
+            )
+            if known is None:
+                return 0.0
+            named = logits.argmax(known).flatten()
+            count = torch.bincount(named, minlength=logits.shape[known]).double()
             total = count if total is None else total + count
         assert total is not None
         counts.append(total / total.sum())

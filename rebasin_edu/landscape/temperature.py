@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..batches import Batch
 from ..errors import DataError
 from ..weights import State, eval_copy, run, untied
+from .criteria import IGNORED, class_axis, class_targets
 
 STEPS = 60  # of golden-section search over the logarithm: far below any digit that is printed
 
@@ -23,8 +24,13 @@ def soft_targets(
     model, labelled = eval_copy(model), []
     tensors = [untied(model, state) for state in parents]
     for batch in examples:
-        answers = [run(model, state, batch.inputs).softmax(-1) for state in tensors]
-        labelled.append(Batch(batch.inputs, torch.stack(answers).mean(0).argmax(-1)))
+        outputs = [run(model, state, batch.inputs) for state in tensors]
+        axis = 1 if outputs[0].ndim > 3 else -1  # images (N, C, H, W)
+        if outputs[0].shape[axis] == 1:  # no classes: the mean is regressed on
+            labelled.append(Batch(batch.inputs, torch.stack(outputs).mean(0)))
+            continue
+        answers = torch.stack([each.softmax(axis) for each in outputs])
+        labelled.append(Batch(batch.inputs, answers.mean(0).argmax(axis)))
     return labelled
 
 
@@ -42,10 +48,12 @@ def fit_temperature(
     model, state = eval_copy(model), untied(model, network)
     parts: list[tuple[Tensor, Tensor]] = []
     for inputs, targets in examples:
-        if targets is None or targets.is_floating_point():
-            raise DataError("a temperature is fitted to classes; these targets are none")
         logits = run(model, state, inputs).double()
-        parts.append((logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)))
+        axis = None if targets is None else class_axis(logits, targets, IGNORED, -1, needed=False)
+        if axis is None or targets is None:
+            raise DataError("a temperature is fitted to classes; these targets are none")
+        classes = logits.movedim(axis, -1)
+        parts.append((classes.reshape(-1, classes.shape[-1]), class_targets(targets)))
     logits, targets = (torch.cat(each) for each in zip(*parts))
 
     def loss(log_t: float, part: slice) -> float:

@@ -25,6 +25,8 @@ def comparable(
         WeightsError: weights that are not real floating numbers, hold NaN or infinity, or are of
             two devices or dtypes.
     """
+    if not isinstance(spec, PermutationSpec):
+        raise SpecError(f"a PermutationSpec comes first, (spec, a, b), not a {type(spec).__name__}")
     moving = [
         name
         for name in spec.axes

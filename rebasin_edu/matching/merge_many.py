@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import MatchingInterrupted, WeightsError
 from ..symmetry import Permutation, PermutationSpec
-from ..weights import Weights, as_state
+from ..weights import Weights, as_state, restored
 from .comparable import comparable
 from .coordinate_descent import Descent
 from .initialization import STEPS, TOLERANCE
@@ -116,7 +116,7 @@ class _Merging:
     def __init__(self, spec: PermutationSpec, networks: Sequence[Weights], universe: bool):
         self.spec, self.universe = spec, universe
         self.began = time.perf_counter()
-        self.states = [as_state(network) for network in networks]
+        self.states, self.first = [as_state(network) for network in networks], networks[0]
         called = [f"network {i}" for i in range(len(self.states))]
         self.parts = comparable(spec, *self.states, names=called)
         self.permutations = [spec.identity() for _ in networks]
@@ -202,7 +202,7 @@ class _Merging:
                 )
         objective = self.objective()
         return Merged(
-            mean,
+            restored(mean, self.first),
             tuple(self.permutations),
             objective,
             objective - self.base,

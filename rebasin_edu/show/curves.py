@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import RebasinError, choose
 from .style import Look, colour_of, describe, finish_alpha_axis, new_figure
 
 if TYPE_CHECKING:
@@ -22,8 +23,20 @@ AXIS = {"loss": "loss", "accuracy": "accuracy (%)"}
 
 
 def named_curves(curves: Curve | Mapping[str, Curve]) -> dict[str, Curve]:
-    """One curve, or several by name, as a dictionary."""
-    return dict(curves) if isinstance(curves, Mapping) else {curves.label: curves}
+    """One curve, or several by name, as a dictionary.
+
+    Raises:
+        RebasinError: there are none, or they are something else.
+    """
+    named = dict(curves) if isinstance(curves, Mapping) else {getattr(curves, "label", ""): curves}
+    if not named or not all(hasattr(curve, "barrier") and curve.alphas for curve in named.values()):
+        raise RebasinError(f"a Curve, or name → Curve, is needed, not {curves!r:.60}")
+    return named
+
+
+def as_text(words: str) -> str:
+    """Words as matplotlib draws them: it takes ``$`` for mathematics and hides ``_names``."""
+    return (f" {words}" if words.startswith("_") else words).replace("$", r"\$")
 
 
 def values(curve: Curve, metric: str) -> np.ndarray:
@@ -54,6 +67,8 @@ def draw_curves(
         title: stands over the figure; the name of the data is added where the curves know it.
     """
     named = named_curves(curves)
+    for metric in metrics:
+        choose("metrics", metric, AXIS)
     figure, axes = new_figure("wide" if len(metrics) > 1 else "one", 1, len(metrics))
     alphas = [alpha for curve in named.values() for alpha in curve.alphas]
     for panel, metric in zip(axes[0], metrics):
@@ -74,7 +89,7 @@ def draw_curves(
     scored = dict.fromkeys((curve.data, curve.samples) for curve in named.values() if curve.data)
     data = ", ".join(f"{name}, {samples:,} scored" for name, samples in scored)
     if title or data:
-        figure.suptitle(f"{title}{' · ' * bool(title and data)}{data}", x=0.01, ha="left")
+        figure.suptitle(as_text(f"{title}{' · ' * bool(title and data)}{data}"), x=0.01, ha="left")
     return describe(figure, describe_curves(named))
 
 
@@ -88,7 +103,7 @@ def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str
         color=colour,
         marker=marker,
         markevery=max(1, len(curve.alphas) // 6),
-        label=f"{name}: barrier {number}".removeprefix(": "),
+        label=as_text(f"{name}: barrier {number}".removeprefix(": ")),
         zorder=3,
     )
     ends = 0.5 * (value_at(curve, metric, 0) + value_at(curve, metric, 1))
