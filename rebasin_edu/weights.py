@@ -62,11 +62,11 @@ def architecture(model: nn.Module | None, *networks: Weights | None) -> nn.Modul
     for candidate in (model, *networks):
         if isinstance(candidate, nn.Module):
             return candidate
-    for network in [each for each in networks if each is not None] or [None]:
-        as_state(network, name="a network")  # type: ignore[arg-type]  # says what it is
+    given: list[Any] = [each for each in networks if each is not None] or [None]
+    for network in given:
+        as_state(network, name="a network")  # says what it is, if it is none
     raise WeightsError(
-        "the networks are state dicts, which cannot be run: give model=, a module of their "
-        "architecture"
+        "the networks are state dicts, which cannot be run: give model=, a module of their kind"
     )
 
 
@@ -104,7 +104,7 @@ def state_for(
         if x.shape != own[key].shape:
             raise WeightsError(
                 f"{key} of {name} is {tuple(x.shape)}, the model's is {tuple(own[key].shape)}: "
-                "do the widths differ?"
+                f"{_why_sizes_differ(own, state)}"
             )
     return state
 
@@ -134,7 +134,7 @@ def compatible(*weights: Weights, names: Sequence[str] | None = None) -> list[St
             if x.shape != other.shape:
                 raise WeightsError(
                     f"{key} is {tuple(other.shape)} in {called[0]} and {tuple(x.shape)} in {name}: "
-                    "do the widths differ?"
+                    f"{_why_sizes_differ(reference, state)}"
                 )
             if _kind(x) != _kind(other):
                 raise WeightsError(f"{key} is {other.dtype} in {called[0]} and {x.dtype} in {name}")
@@ -205,6 +205,18 @@ def _check_names(state: State, own: State, name: str, other: str) -> None:
     if missing:
         raise WeightsError(f"{missing[0]!r} is in {other} and not in {name}{more}")
     raise WeightsError(f"{unknown[0]!r} is in {name} and not in {other}{more}")
+
+
+def _why_sizes_differ(own: State, state: State) -> str:
+    """What it means that tensors differ in size: perhaps the last layer's alone."""
+    differing = [key for key in own if own[key].shape != state[key].shape]
+    weight = next((key for key in differing if own[key].ndim > 1), None)
+    if weight is None or not set(differing) <= set(list(own)[-2:]) or state[weight].ndim < 2:
+        return "do the widths differ?"
+    counts = len(own[weight]), len(state[weight])
+    if counts[0] == counts[1] or own[weight].shape[1:] != state[weight].shape[1:]:
+        return "do the widths differ?"
+    return "the outputs differ: {} and {} classes".format(*counts)
 
 
 def _checked(x: Any, key: str, name: str) -> Any:

@@ -58,6 +58,37 @@ class ByName(Plain):
         return {"logits": self.head(self.body(values + shift)), "moved": values + shift}
 
 
+class Activated(nn.BatchNorm1d):
+    def forward(self, x):
+        return torch.relu(super().forward(x))
+
+
+class InsideNorm(Plain):
+    """A norm with its activation inside; a mask of minus infinity; something that is no tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = Activated(8)
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        assert state == {"version": 1}
+
+    def forward(self, x):
+        return super().forward(x) + self.mask.exp().sum()
+
+
+class Sequences(Plain):
+    """Sequences of any length ``(examples, length, 6)``, their positions averaged at the end."""
+
+    def forward(self, x):
+        hidden = torch.relu(self.norm(self.up(x).mT).mT)
+        return self.head(torch.relu(self.middle(hidden)).mean(1))
+
+
 def inputs_for(model, n=EXAMPLES):
     generator = torch.Generator().manual_seed(0)
     dtype = next(model.parameters()).dtype
@@ -82,6 +113,7 @@ MODELS = {
     "by name": ByName,
     "bfloat16": lambda: Plain().bfloat16(),
     "float64": lambda: Plain().double(),
+    "activation inside": InsideNorm,
 }
 
 
@@ -170,7 +202,10 @@ FUNCTIONS = {
 
 
 def snapshot(networks):
-    states = [{k: v.clone() for k, v in network.state_dict().items()} for network in networks]
+    states = [
+        {k: x.clone() for k, x in network.state_dict().items() if isinstance(x, torch.Tensor)}
+        for network in networks
+    ]
     modes = [[module.training for module in network.modules()] for network in networks]
     patched = [["forward" in vars(module) for module in network.modules()] for network in networks]
     hooks = [[len(m._forward_hooks) for m in network.modules()] for network in networks]
@@ -210,6 +245,29 @@ TAKE_DATA = [
 def test_every_form_of_data_gives_the_same(function, name, form):
     value = call(function, name, form)
     assert value == pytest.approx(call(function, name, "pair"), rel=2e-3)
+
+
+@pytest.mark.parametrize("function", TAKE_DATA)
+def test_batches_of_unequal_length_go_everywhere(function):
+    networks = []
+    for seed in (0, 1, 2):
+        torch.manual_seed(seed)
+        networks.append(Sequences().eval())
+    data = [(torch.randn(20, n, 6), torch.arange(20) % CLASSES) for n in (4, 7, 4)]
+    spec = rb.PermutationSpec.from_model(networks[0], data[0][0][:4])
+    value = float(FUNCTIONS[function](networks, spec, data, data[0][0][:4]))
+    assert torch.isfinite(torch.tensor(value))
+    by_example = [(x[i], t) for x, targets in data for i, t in enumerate(targets)]
+
+    class Ragged(Dataset):
+        def __len__(self):
+            return len(by_example)
+
+        def __getitem__(self, i):
+            return by_example[i]
+
+    again = float(FUNCTIONS[function](networks, spec, Ragged(), data[0][0][:4]))
+    assert again == pytest.approx(value, rel=0.2, abs=0.2)
 
 
 NEED_NO_TARGETS = ["activation_matching", "reestimate_batchnorm", "repair_statistics", "refit"]

@@ -118,6 +118,13 @@ def test_weights_that_do_not_fit_each_other():
             weights.compatible(a, b | change)
 
 
+def test_networks_for_other_classes_are_named():
+    a, b = (nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, n)) for n in (10, 20))
+    for check in (lambda: weights.compatible(a, b), lambda: weights.state_for(a, b)):
+        with pytest.raises(WeightsError, match="the outputs differ: 10 and 20 classes"):
+            check()
+
+
 def test_large_finite_values_are_finite():
     weights.check_finite(torch.full((4,), 3e38), "w")
     weights.check_finite(torch.full((4,), 6e4, dtype=torch.half), "w")

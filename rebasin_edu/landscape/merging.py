@@ -203,7 +203,7 @@ class Merging:
                 f"{loss:.3f} above theirs, so this says nothing about one basin"
             )
         below = sum(p.accuracy for p in parents) / len(parents) - best.accuracy
-        above = best.loss / (sum(p.loss for p in parents) / len(parents)) - 1
+        above = best.loss / max(1e-12, sum(p.loss for p in parents) / len(parents)) - 1
         far = f"it is {100 * below:.1f} points below its parents" if below > POINTS_BELOW else ""
         if math.isnan(below) and above > LOSS_ABOVE:  # a regression
             far = f"its loss is {above:.0%} above its parents'"

@@ -76,7 +76,8 @@ class MetricSums:
         loss: Criterion | None = None,
         metrics: Metrics | None = None,
     ):
-        self.rows, self.bins, self.axis = rows, bins, None
+        self.rows, self.bins = rows, bins
+        self.axis: int | None = None  # of the classes, once a batch has told it
         # Apple's GPUs have no double precision
         self.wide = torch.float32 if device.type == "mps" else torch.float64
         self.criteria: dict[str, Criterion] = {f"metric {k}": f for k, f in (metrics or {}).items()}

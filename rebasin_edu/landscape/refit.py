@@ -18,6 +18,7 @@ from ..weights import (
     architecture,
     compatible,
     device_and_dtype,
+    restored,
     state_for,
 )
 from .fittable_layers import fittable_layers
@@ -151,7 +152,13 @@ def refit(
     states = compatible(*states, names=names)
     if 1 in shares:
         kept = {name: x.clone() for name, x in states[shares.index(1)].items()}
-        return RefitReport(kept, (), {}, 0, (f"alpha = {alpha:g} is a parent: nothing to fit",))
+        return RefitReport(
+            restored(kept, networks[0]),
+            (),
+            {},
+            0,
+            (f"alpha = {alpha:g} is a parent: nothing to fit",),
+        )
     merged = combine(states, shares) if merged is None else merged
     merged = compatible(states[0], state_for(model, merged, name="the merged network"))[1]
     device, dtype = device_and_dtype(merged)
@@ -178,7 +185,7 @@ def refit(
                 _take_statistics(name, network, state)
             else:
                 fits.append(_fit(name, parents, network, state, shares, ridge, total))
-    return RefitReport(state, tuple(fits), left_alone, total)
+    return RefitReport(restored(state, networks[0]), tuple(fits), left_alone, total)
 
 
 def _fit(
