@@ -93,4 +93,4 @@ def check_numbers(inputs: Any, what: str) -> None:
         if not x.is_floating_point() or float(x.sum()) < torch.inf:
             continue
         if bad := int((x.isnan() | (x == torch.inf)).sum()):
-            raise DataError(f"the {what} hold {bad} values that are not finite, of {x.numel()}")
+            raise DataError(f"the {what} hold {bad} NaN or infinite values of {x.numel()}")

@@ -88,10 +88,10 @@ def state_for(
     Raises:
         WeightsError: a tensor is missing, unknown to the model, or of another shape.
     """
-    own = _tensors(model, "the model")
+    own = tensors_in(model, "the model")
     if weights is None:
         return own
-    state = _tensors(weights, name)
+    state = tensors_in(weights, name)
     for key in [key for key in own if key not in state]:
         place = (own[key].data_ptr(), own[key].shape)
         tied = (k for k in state if k in own and (own[k].data_ptr(), own[k].shape) == place)
@@ -124,7 +124,7 @@ def compatible(*weights: Weights, names: Sequence[str] | None = None) -> list[St
             finite (masks that are the same in all networks are let through).
     """
     called = list(names or _names(len(weights)))
-    states = [_tensors(each, name) for each, name in zip(weights, called)]
+    states = [tensors_in(each, name) for each, name in zip(weights, called)]
     reference = states[0]
     cast: dict[str, str] = {}
     for name, state in zip(called, states):
@@ -166,11 +166,9 @@ def check_finite(x: Tensor, where: str) -> None:
 
 def device_and_dtype(state: Mapping[str, Tensor]) -> tuple[torch.device, torch.dtype]:
     """Return the device and the floating type of a network: those of its first floating tensor."""
-    for x in state.values():
-        if x.is_floating_point():
-            return x.device, x.dtype
-    first = next(iter(state.values()), torch.empty(0))
-    return first.device, torch.get_default_dtype()
+    tensors = [x for x in state.values() if isinstance(x, Tensor)] or [torch.empty(0)]
+    floating = [x for x in tensors if x.is_floating_point()]
+    return tensors[0].device, (floating or [torch.empty(0)])[0].dtype
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -240,7 +238,8 @@ def _kind(x: Tensor) -> str:
     return "floating" if x.is_floating_point() else "complex" if x.is_complex() else ""
 
 
-def _tensors(weights: Weights, name: str) -> State:
+def tensors_in(weights: Weights, name: str = "the weights") -> State:
+    """Return the state dict of ``weights`` without what is no tensor in it."""
     return {key: x for key, x in as_state(weights, name=name).items() if isinstance(x, Tensor)}
 
 

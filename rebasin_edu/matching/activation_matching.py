@@ -16,7 +16,7 @@ from ..errors import MatchingInterrupted, RebasinWarning
 from ..inputs import shapes_of
 from ..symmetry import PermutationSpec
 from ..symmetry.trace import Site, trace
-from ..weights import Weights, architecture, as_state, device_and_dtype
+from ..weights import Weights, architecture, device_and_dtype, tensors_in
 from .activation_sites import Reading, readings
 from .block_assignment import vertex
 from .comparable import comparable, working_dtype
@@ -149,11 +149,11 @@ def measure(
     num_samples: int | None = None,
 ) -> dict[tuple[Key, tuple], Moments]:
     """Return the moments of both networks' units in one pass: (key, place) → moments."""
-    first = as_state(a)
+    first = tensors_in(a)
     device, dtype = device_and_dtype(first)[0], working_dtype(first)
     states = [
         {name: x.to(dtype) if x.is_floating_point() else x for name, x in state.items()}
-        for state in (first, as_state(b))
+        for state in (first, tensors_in(b))
     ]
     traced_model = copy.deepcopy(model).cpu().to(dtype)  # its precision, not its weights, is traced
     moments: dict[tuple[Key, tuple], Moments] = {}

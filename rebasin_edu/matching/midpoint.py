@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from ..batches import Batch, Data, batches, count
 from ..errors import DataError
 from ..symmetry import Permutation, PermutationSpec
-from ..weights import State, device_and_dtype, run
+from ..weights import State, device_and_dtype, run, tensors_in
 from .comparable import working_dtype
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -45,8 +45,8 @@ class Midpoint:
             m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
         ]
         self.a, self.b = (
-            {n: x.to(self.dtype) if x.is_floating_point() else x for n, x in state.items()}
-            for state in (a, b)
+            {n: x.to(self.dtype) if x.is_floating_point() else x for n, x in tensors.items()}
+            for tensors in (tensors_in(a), tensors_in(b))
         )
 
     def examples(self, data: Data, num_samples: int, seed: int) -> list[Batch]:
