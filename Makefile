@@ -1,13 +1,15 @@
 # make lab   set up .venv once and open JupyterLab at the tour   (PORT=8888, ARGS=--no-browser)
+# make site  the same set-up with Sphinx, then the course as static pages in site/
 # make test  set up .venv once and run ruff, mypy, the unit tests and every notebook
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8888
 ARGS   ?=
+ROOT   := $(if $(filter 0,$(shell id -u)),--allow-root)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test slow notebooks format clean
+.PHONY: lab test slow notebooks site dist format clean
 .DEFAULT_GOAL := lab
 
 # One stamp for everything: both targets make the same environment, and a second run installs nothing.
@@ -18,7 +20,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 lab: $(VENV)/.ready
-	$(BIN)/jupyter lab --port $(PORT) $(ARGS) notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab --port $(PORT) $(ROOT) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(ARGS)
 
 test: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -33,6 +35,18 @@ slow: $(VENV)/.ready
 # Re-make notebooks/*.ipynb from their .py sources, executed: make notebooks, or make notebooks NAMES='00_tour 01_symmetry'
 notebooks: $(VENV)/.ready
 	$(BIN)/python -m rebasin_edu.course.build $(NAMES)
+
+# Static pages of the whole course; notebooks that did not change since the last time are not run again. Needs npm, once.
+site: $(VENV)/.ready
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[site]'
+	$(BIN)/rebasin-edu site site --cache .site-cache
+
+# The wheel and the source archive, checked as PyPI checks them
+dist: $(VENV)/.ready
+	rm -rf dist
+	$(PIP) install --quiet build twine
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ the mean of the parents) and Git Re-Basin's text (Table 3) and figure 3. Ours:
 rebasin_edu/lab/stored/runs. Saves ``results/reference.md``.
 """
 
+import argparse
 import statistics
 from pathlib import Path
 
@@ -137,6 +138,9 @@ def onset():
 
 
 def main():
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     rows = [*convolutions(), *merging(), *onset()]
     lines = [
         "| | theirs | ours | what differs |",

@@ -11,10 +11,10 @@ Seconds are of this process's CPU time, on one thread.
 
 from __future__ import annotations
 
+import argparse
 import math
 import multiprocessing
 import resource
-import sys
 import time
 import warnings
 
@@ -60,7 +60,12 @@ def measure(name: str) -> tuple:
     )  # fmt: skip
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="MODEL", help="all 80 by default")
+    names = parser.parse_args().names
     import torchvision
 
     import rebasin_edu.symmetry.trace  # noqa: F401  (each model's process begins with what is imported here)
@@ -84,4 +89,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -22,7 +22,7 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
-        except (RebasinError, ValueError, OSError) as error:
+        except (RebasinError, ValueError, OSError, RuntimeError) as error:
             raise click.ClickException(str(error)) from error
 
     return run
@@ -64,6 +64,18 @@ def student(folder: Path, names: tuple[str, ...], keep_quiz: bool, slides: bool)
 
     for path in write_editions(folder, names, keep_quiz=keep_quiz, slides=slides):
         click.echo(str(path))
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=Folder)
+@click.option("--name", "names", multiple=True, help="Such as 00_tour; all of them by default.")
+@click.option("--cache", type=Folder, default=None, help="Where executed notebooks are kept.")
+@_in_words
+def site(folder: Path, names: tuple[str, ...], cache: Path | None) -> None:
+    """Write the course as static pages to DIR; needs `rebasin_edu[site]` and npm."""
+    from ..course.site import build_site
+
+    click.echo(f"open {build_site(folder, names, cache=cache)}")
 
 
 @main.command()

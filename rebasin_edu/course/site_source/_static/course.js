@@ -1,0 +1,21 @@
+// A handle of a slider has no accessible name of its own: it gets the label that stands beside it.
+function nameSliders() {
+  document.querySelectorAll("[role=slider]:not([aria-label])").forEach(handle => {
+    const label = handle.closest(".widget-inline-hbox")?.querySelector(".widget-label");
+    if (label) handle.setAttribute("aria-label", label.textContent);
+  });
+}
+
+// What scrolls sideways can be scrolled by keyboard.
+function focusScrollers() {
+  document.querySelectorAll("pre, .cell_output, table.docutils, div.math").forEach(box => {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  nameSliders();
+  focusScrollers();
+  new MutationObserver(nameSliders).observe(document.body, {childList: true, subtree: true});
+  new ResizeObserver(focusScrollers).observe(document.body);
+});
