@@ -14,6 +14,8 @@ function focusScrollers() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[role=heading]:not([aria-level])").forEach(
+    caption => caption.setAttribute("aria-level", "2"));  // the theme leaves the level out
   nameSliders();
   focusScrollers();
   new MutationObserver(nameSliders).observe(document.body, {childList: true, subtree: true});
