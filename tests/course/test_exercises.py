@@ -83,6 +83,33 @@ def step_at_theta(theta, b, project, loss_at, lr):
     return theta - lr * torch.autograd.grad(loss_at(free), free)[0]
 
 
+def columns(order, pixels):
+    return torch.arange(len(order) * pixels).reshape(len(order), pixels)[order].flatten()
+
+
+SIDE_BY_SIDE = {
+    "left.weight": ("u", None),
+    "left.bias": ("u",),
+    "right.weight": ("v", None),
+    "right.bias": ("v",),
+    "head.weight": (None, ["u", "v", 4]),
+}
+
+
+def differing(recipes):
+    return [n for n in recipes[0] if n != "seed" and len({recipe[n] for recipe in recipes}) > 1]
+
+
+def settled(barriers, limit):
+    low = [max(column) < limit for column in zip(*barriers)]
+    return next((epoch for epoch in range(len(low)) if all(low[epoch:])), None)
+
+
+def settled_or_error(barriers, limit):
+    low = [max(column) < limit for column in zip(*barriers)]
+    return [epoch for epoch in range(len(low)) if all(low[epoch:])][0]
+
+
 # exercise → (right answer, wrong answers with a word of what each message must say)
 ANSWERS = {
     "00-1": (0.5, [(0.6, "one end"), (0.7, "above zero"), (3, "largest")]),
@@ -317,6 +344,93 @@ ANSWERS = {
                 "gradient taken",
             ),
             (torch.zeros(4, 3), "function itself"),
+        ],
+    ),
+    "06-1": (
+        columns,
+        [
+            (lambda order, n: columns(order.argsort(), n), "inverse"),
+            (
+                lambda order, n: torch.arange(4 * n).reshape(n, 4)[:, order].flatten(),
+                "channels-last",
+            ),
+            (lambda order, n: torch.arange(4 * n), "nothing has moved"),
+            (
+                lambda order, n: columns(order, n).reshape(4, n).flip(1).flatten(),
+                "pixels moved too",
+            ),
+            (lambda order, n: columns(order, n).reshape(4, n).T.flatten(), "row by row"),
+            (lambda order, n: order, "all channels"),
+            (lambda order, n: torch.arange(4 * n).flip(0), "change places"),
+            (12, "function itself"),
+        ],
+    ),
+    "06-2": (
+        12,
+        [
+            (13, "stem"),
+            (17, "added"),
+            (20, "added"),
+            (16, "added"),
+            (8, "each stage has a stream"),
+            (4, "inside each block"),
+            (9, "begins a new"),
+            (15, "new stream"),
+            (11, "four streams"),
+            (1, "one for the stream"),
+        ],
+    ),
+    "06-3": (
+        SIDE_BY_SIDE,
+        [
+            ({k: v for k, v in SIDE_BY_SIDE.items() if "bias" not in k}, "moves with the rows"),
+            (SIDE_BY_SIDE | {"head.weight": (None, ["v", "u", 4])}, "changes the function"),
+            (SIDE_BY_SIDE | {"head.weight": (None, ["u", "v"])}, "cannot read it"),
+            (
+                {"left.weight": (None, None), "left.bias": (None,)}
+                | {"right.weight": ("v", None), "right.bias": ("v",)}
+                | {"head.weight": (None, [3, "v", 4])},
+                "could move more",
+            ),
+            (SIDE_BY_SIDE | {"left.weight": ("u", "x")}, "changes the function"),
+            (["u", "v"], "dictionary"),
+        ],
+    ),
+    "07-1": (
+        256,
+        [
+            (128, "1.7 to 2"),
+            (512, "narrower"),
+            (1024, "narrower"),
+            (64, "every pair"),
+            (7, "one of"),
+        ],
+    ),
+    "07-2": (
+        differing,
+        [
+            (lambda recipes: [*differing(recipes), "seed"], "leave the seed out"),
+            (lambda recipes: differing(recipes[:3]), "all recipes"),
+            (lambda recipes: differing([recipes[0], recipes[-1]]), "first with the last"),
+            (lambda recipes: [], "more than one value"),
+            (lambda recipes: list(recipes[0]), "leave the seed out"),
+            (lambda recipes: ["model"], "width and epochs"),
+            (lambda recipes: ["epochs", "width"], "nothing else"),
+            (lambda recipes: "width", "names"),
+            (["width"], "function itself"),
+        ],
+    ),
+    "07-3": (
+        settled,
+        [
+            (lambda barriers, limit: 0, "nothing to lose"),
+            (lambda barriers, limit: 2, "not both"),
+            (lambda barriers, limit: 3, "must stay below"),
+            (lambda barriers, limit: 4, "not every pair"),
+            (lambda barriers, limit: 1, "stay below"),
+            (lambda barriers, limit: settled(barriers, limit) or 5, "return None where"),
+            (settled_or_error, "stops with IndexError"),
+            (5, "function itself"),
         ],
     ),
 }

@@ -38,6 +38,21 @@ def onset():
     return {"alphas": ALPHAS, "pairs": pairs}
 
 
+def pairs(*heights):
+    return [{"naive": line(1 + height), "matched": line(height)} for height in heights]
+
+
+def over_widths():
+    widths = [{"width": width, "pairs": pairs(8 / width, 4 / width)} for width in (16, 32)]
+    return {"data": "digits", "widths": widths}
+
+
+def noise():
+    rows = [{"changed": {"lr": 0.1}, "pairs": pairs(0.1, 0.2)}]
+    rows.append({"changed": {"epochs": 250, "lr": 0.01}, "pairs": pairs(0.3, 0.4)})
+    return [{"name": "rate, as long", "settings": rows}] * 2
+
+
 def methods():
     row = {"loss": [0.1, 0.2, 0.1], "middle_loss": 0.2, "cpu_seconds": 3.0}
     names = ("naive", "weight matching", "straight-through")
@@ -84,6 +99,19 @@ DRAWN = {
     "trace": lambda: figures.draw_trace([0.5, 0.4, 0.6], [[0, 1], [1, 0], [1, 0]], 1, ends=0.2),
     "best of": lambda: figures.draw_best_of([1.0, 2.0, 3.0], [0.3, 0.2, 0.9], 3),
     "methods": lambda: figures.draw_methods(methods()),
+    "axes": lambda: figures.draw_axes({"a.weight": ("a", None)}, ["a.weight", "b.weight"]),
+    "blocks": lambda: figures.draw_blocks({"moved": [2, 3, 0, 1]}, blocks=2),
+    "changes": lambda: figures.draw_changes({"right": {"new": 0.0, "generic": 1e-16}}),
+    "counts": lambda: figures.draw_counts({"MLP": (3498, 3499.6)}),
+    "settings": lambda: figures.draw_settings({"a": pairs(0.1), "b": pairs(0.2)}, xlabel="rate"),
+    "a pair of one's own": lambda: figures.draw_settings(
+        {"16": pairs(0.5, 0.4)}, xlabel="width", live={"16": pairs(0.3)}, chosen="16"
+    ),
+    "width and alpha": lambda: figures.draw_width_at(over_widths(), 16, 0.5),
+    "widths sheet": lambda: figures.draw_widths_sheet(over_widths(), (16, 32)),
+    "over time": lambda: figures.draw_over_time({"MNIST": onset(), "CIFAR-10": onset()}),
+    "noise": lambda: figures.draw_axes_of_noise(noise()),
+    "published": lambda: figures.draw_published({"LayerNorm": {"matched": [41.6, 15.0]}}, (1, 2)),
 }
 
 
@@ -112,6 +140,46 @@ def test_the_arrows_are_as_long_as_the_curves_barriers():
     words = figures.draw_barriers(CURVE).get_label()
     for name, barrier in CURVE.barriers.items():
         assert f"{name} {barrier.loss:+.2f}".replace("-", "−") in words
+
+
+def test_steps_of_a_walk_count_the_orders_that_were_seen():
+    names = ["stem.weight", "conv.weight", "head.weight"]
+    axes = {"stem.weight": ("stem", None, None, None), "conv.weight": ("stem", "conv", None, None)}
+    words = figures.draw_axes(axes | {"norm.bias": ("stem",)}, names, title="x + y").get_label()
+    assert words == "x + y: 2 of 3 weights seen, 2 different orders"
+
+
+def test_blocks_that_move_whole_are_told_from_torn_ones():
+    strips = {"whole": [2, 3, 1, 0], "torn": [0, 2, 1, 3]}
+    words = figures.draw_blocks(strips, blocks=2, title="flatten").get_label()
+    assert "whole: 2 of 2 blocks" in words
+    assert "torn: 0 of 2 blocks" in words
+
+
+def test_a_change_of_exactly_zero_is_written_beside_its_marker():
+    figure = figures.draw_changes({"wrong": {"freshly made": 0.0, "generic": 0.3}})
+    assert "exactly 0" in [text.get_text() for text in figure.axes[0].texts]
+    assert "freshly made 0e+00, generic 3e-01" in figure.get_label()
+
+
+def test_every_pair_of_a_setting_is_in_the_words_and_accuracy_in_points():
+    figure = figures.draw_settings({"16": pairs(0.5, 0.25)}, xlabel="width", title="MNIST")
+    words = "MNIST: 16: loss naive 1.500, 1.250; matched 0.500, 0.250"
+    assert figure.get_label().startswith(words)
+    assert "16: points naive 10.0, 10.0; matched 10.0, 10.0" in figure.get_label()
+
+
+def test_the_explorer_reads_the_stored_line_at_its_place():
+    words = figures.describe_width_at(over_widths(), 32, 0.5)
+    assert words == (
+        "width 32, alpha 0.500, means of 2 pairs. naive: loss 1.288, accuracy 80.0 %, loss barrier "
+        "1.188; matched: loss 0.287, accuracy 80.0 %, loss barrier 0.188"
+    )
+
+
+def test_epochs_that_change_with_a_setting_are_said_on_its_axis():
+    panel = figures.draw_axes_of_noise(noise()).axes[0]
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0.1", "0.01\n250 ep."]
 
 
 def test_onset_is_the_stored_barriers():

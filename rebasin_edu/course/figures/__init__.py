@@ -11,6 +11,9 @@ from .coordinate_descent import (
     draw_updates,
 )
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
+from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
+from .noise_of_training import draw_axes_of_noise
+from .published_barriers import draw_published
 from .units import draw_mix, draw_network, draw_rainbow, draw_units
 from .variance_collapse import (
     draw_standard_deviations,
@@ -18,23 +21,43 @@ from .variance_collapse import (
     draw_vector_diagram,
     mixed_std,
 )
+from .width_and_time import (
+    describe_settings,
+    describe_width_at,
+    draw_over_time,
+    draw_settings,
+    draw_width_at,
+    draw_widths_sheet,
+    heights,
+    widths_of,
+)
 
 __all__ = [
     "barriers",
     "describe_onset",
+    "describe_settings",
+    "describe_width_at",
     "draw_assignments",
+    "draw_axes",
+    "draw_axes_of_noise",
     "draw_barriers",
     "draw_best_of",
+    "draw_blocks",
+    "draw_changes",
     "draw_cloud",
+    "draw_counts",
     "draw_landscape",
     "draw_methods",
     "draw_mix",
     "draw_network",
     "draw_onset",
     "draw_onset_sheet",
+    "draw_over_time",
     "draw_progress",
+    "draw_published",
     "draw_rainbow",
     "draw_recovery",
+    "draw_settings",
     "draw_standard_deviations",
     "draw_tours",
     "draw_trace",
@@ -43,5 +66,9 @@ __all__ = [
     "draw_updates",
     "draw_variance_collapse",
     "draw_vector_diagram",
+    "draw_width_at",
+    "draw_widths_sheet",
+    "heights",
     "mixed_std",
+    "widths_of",
 ]
