@@ -30,7 +30,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 RESULTS = Path(__file__).parent / "results"
 PAIRS = ("mlp", "resnet20x1", "resnet20x4", "resnet20x8", "vgg16", "resnet50")
-METHODS = ("plain", "outward", "inward", "barycentre", "identity", "rebasin")
+METHODS = ("plain", "output_first", "input_first", "barycentre", "identity", "rebasin")
 INPUTS = {"mlp": (1, 28, 28), "resnet50": (3, 64, 64)}
 
 
@@ -135,8 +135,7 @@ def once(pair: str, method: str, seeds: list[int], pair_seed: int, sigma: float 
 
 
 def pypi_rebasin(pair: str, spec, model_a, model_b, a: dict, b: dict) -> dict:
-    """PyPI's package changes its second model; the gain is counted over the same tensors as "
-    "ours."""
+    """PyPI's package changes its second model; gains are counted over the same tensors as ours."""
     import torch
     from rebasin import PermutationCoordinateDescent
 
@@ -163,11 +162,11 @@ def limit(spec, a: dict, b: dict) -> dict:
     import torch
 
     from rebasin_edu.matching import assign
-    from rebasin_edu.matching.gain_matrices import Products
+    from rebasin_edu.matching.gain_matrices import GainMatrices
     from rebasin_edu.matching.objective import Problem
 
     problem = Problem(spec, a, b)
-    products = Products(problem, dict(spec.identity()))
+    products = GainMatrices(problem, dict(spec.identity()))
     gains = {key: products.gains(key).clone() for key in problem.keys}
     x, y = torch.randn(512, 4608), torch.randn(512, 4608)
     rates = []

@@ -13,6 +13,8 @@ rebasin_edu/lab/stored/runs/NAME.json.
 import argparse
 import time
 
+from torch.nn.functional import cross_entropy
+
 import rebasin_edu as rb
 from rebasin_edu.lab.stored_runs import run_metadata, save_run
 from rebasin_edu.matching import activation_matching, straight_through_matching, weight_matching
@@ -46,10 +48,16 @@ def main() -> None:
         "--steps", type=int, default=150, help="of the straight-through method, each of 500 images"
     )
     parser.add_argument(
-        "--lr",
+        "--rate",
         type=float,
         default=10.0,
         help="of the straight-through method; chosen on the training images of the first pair",
+    )
+    parser.add_argument(
+        "--pool",
+        type=int,
+        default=5_000,
+        help="images that the straight-through method learns from and chooses by",
     )
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
@@ -64,16 +72,18 @@ def main() -> None:
             a,
             b,
             data.train,
+            method="paper",
+            loss=cross_entropy,
             steps=options.steps,
-            batch_size=500,
-            lr=options.lr,
-            progress=False,
+            minibatch=500,
+            rate=options.rate,
+            num_samples=options.pool,
         )
 
     methods = {
         "naive": None,
         "activation matching": lambda a, b: activation_matching(
-            spec, a, b, data.train, samples=samples
+            spec, a, b, data.train, num_samples=samples
         ),
         "weight matching": lambda a, b: weight_matching(spec, a, b),
         "straight-through": through,
@@ -110,7 +120,7 @@ def main() -> None:
     if options.store:
         command = (
             f"python benchmarks/three_methods.py --data {options.data} --samples {options.samples} "
-            f"--steps {options.steps} --lr {options.lr:g} --store"
+            f"--steps {options.steps} --rate {options.rate:g} --pool {options.pool} --store"
         )
         about = run_metadata(data, recipe, PAIRS, start, command) | {
             "alphas": [round(alpha, 6) for alpha in curve.alphas],
@@ -119,7 +129,7 @@ def main() -> None:
                 "naive": "none",
                 "activation matching": f"{samples:,}, without labels",
                 "weight matching": "none",
-                "straight-through": f"{options.steps * 500:,} with labels, and 2,000 to choose by",
+                "straight-through": f"{options.pool:,} with labels",
             },
             "pairs": pairs,
         }

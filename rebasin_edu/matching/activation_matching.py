@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,9 @@ from ..weights import Weights, architecture, device_and_dtype, tensors_in
 from .activation_sites import Reading, readings
 from .block_assignment import vertex
 from .comparable import comparable, working_dtype
+from .coordinate_descent import Descent
 from .group_steps import group_steps, keys_of
+from .joint_objective import joint_problem
 from .moments import Moments
 from .objective import Key, flat_index
 from .result import Matching, Step
@@ -60,6 +64,7 @@ def activation_matching(
     *,
     model: nn.Module | None = None,
     centred: bool = True,
+    weights: float = 0.0,
     num_samples: int | None = None,
     batch_size: int = 500,
 ) -> Matching:
@@ -79,19 +84,26 @@ def activation_matching(
         model: a module of the architecture, whose graph is run; may be left out where ``a`` is one.
         centred: match correlations (the default, better on networks without normalisation); False:
             the paper's uncentred product.
+        weights: above 0, the units' weights count too: the objective is the sum of the similarities
+            plus ``weights`` times the cosines of the units' incoming weights, each multiplied by
+            the standard deviation of what it receives. Groups then depend on each other, and are
+            improved in turn as in ``weight_matching``, from the matching of the activations alone.
         num_samples: stop after this many examples; ``None`` takes all.
         batch_size: examples at a time.
 
     Returns:
         The ``Matching``; its ``objective`` is the sum of the similarities of matched units over
-        groups and sites.
+        groups and sites (and of ``weights`` times the cosines).
 
     Raises:
         DataError: the data are empty or of another form.
         SpecError, WeightsError: as ``weight_matching``.
+        ValueError: ``weights`` is below 0.
 
     Ref: Git Re-Basin, section 3.1, equation 1.
     """
+    if not 0 <= weights < math.inf:
+        raise ValueError(f"weights={weights}: a share of 0 or more is needed")
     began = time.perf_counter()
     network = architecture(model, a, b)
     comparable(spec, a, b)
@@ -99,10 +111,12 @@ def activation_matching(
     similar = Similarities(spec, similarities(moments, centred=centred))
     tables = dict(spec.identity())
     history: list[Step] = []
-    base, unread = similar.value(tables, similar.gains), []
+    base, unread, converged = similar.value(tables, similar.gains), [], True
+
+    value: Callable[..., float] = partial(similar.value, keys=similar.gains)
 
     def result(converged: bool) -> Matching:
-        objective = similar.value(tables, similar.gains)
+        objective = value(tables)
         return Matching.of(
             spec, tables, objective, base, "activation matching", history,
             converged=converged, seconds=time.perf_counter() - began,
@@ -117,6 +131,13 @@ def activation_matching(
                 tables = new
             else:
                 unread.append(step.name)
+        if weights:
+            problem = joint_problem(spec, a, b, similar.gains, moments, weights)
+            value, base, unread = problem.value, problem.value(dict(spec.identity())), []
+            descent = Descent(problem, tables, began=began)
+            history = [Step(0, "start: activations", problem.value(tables) - base, descent.seconds)]
+            converged = descent.run(seed=0, max_sweeps=100)
+            tables, history = descent.tables, [*history, *descent.history]
     except KeyboardInterrupt:
         raise MatchingInterrupted(result(False)) from None
     if unread:
@@ -125,7 +146,7 @@ def activation_matching(
             RebasinWarning,
             stacklevel=2,
         )
-    return result(True)
+    return result(converged)
 
 
 def similarities(

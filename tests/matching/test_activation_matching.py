@@ -177,3 +177,39 @@ def test_half_precision_weights_are_run_in_float32():
     found = activation_matching(spec, *half, x)
     wide = [net.float() for net in half]
     assert found.permutation == activation_matching(spec, *wide, x).permutation
+
+
+@pytest.mark.parametrize("weights", [0.3, 3.0])
+def test_weights_join_the_objective_which_only_rises(weights):
+    """The joint objective, by hand: correlations of matched units and cosines of their weights."""
+    a, b = (MLP(12, (9, 7), 4, seed=seed).double().requires_grad_(False) for seed in (1, 2))
+    x = torch.randn(300, 12, generator=torch.Generator().manual_seed(0)).double()
+    spec = mlp_spec(a)
+    plain = activation_matching(spec, a, b, x)
+    found = activation_matching(spec, a, b, x, weights=weights)
+
+    def by_hand(permutation):
+        moved, total = MLP(12, (9, 7), 4).double().requires_grad_(False), 0.0
+        moved.load_state_dict(spec.apply(b.state_dict(), permutation))
+        layers = [[m for m in net if isinstance(m, torch.nn.Linear)] for net in (a, moved)]
+        inputs = [x, x]
+        for k, pair in enumerate(zip(*layers)):
+            rows = []
+            for m, h in zip(pair, inputs):
+                spread = h.std(0, correction=0) if k else torch.ones(12).double()
+                rows.append(torch.nn.functional.normalize(m.weight * spread, dim=1))
+            total += weights * float((rows[0] * rows[1]).sum())
+            inputs = [torch.relu(m(h)) for m, h in zip(pair, inputs)]
+            if k < 2:
+                scaled = [h - h.mean(0) for h in inputs]
+                scaled = [h / h.norm(dim=0).clamp_min(1e-12) for h in scaled]
+                total += float((scaled[0] * scaled[1]).sum())
+        return total
+
+    assert found.objective == pytest.approx(by_hand(found.permutation), rel=1e-9)
+    assert by_hand(found.permutation) >= by_hand(plain.permutation)
+    assert all(step.gain > 0 for step in found.history[1:])
+    assert sum(step.gain for step in found.history) == pytest.approx(found.gain, rel=1e-9)
+    assert found.converged
+    with pytest.raises(ValueError, match="weights=-1"):
+        activation_matching(spec, a, b, x, weights=-1)
