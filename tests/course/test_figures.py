@@ -8,6 +8,8 @@ import torch
 from rebasin_edu.course import figures
 from rebasin_edu.landscape import Curve
 
+from . import figures_08_09
+
 ALPHAS = [0.0, 0.5, 1.0]
 LOSSES = (0.1, 0.9, 0.7, 0.6, 0.5)
 CURVE = Curve((0.0, 0.25, 0.5, 0.75, 1.0), LOSSES, LOSSES, LOSSES)
@@ -112,6 +114,9 @@ DRAWN = {
     "over time": lambda: figures.draw_over_time({"MNIST": onset(), "CIFAR-10": onset()}),
     "noise": lambda: figures.draw_axes_of_noise(noise()),
     "published": lambda: figures.draw_published({"LayerNorm": {"matched": [41.6, 15.0]}}, (1, 2)),
+    "alpha by width": figures_08_09.alpha_by_width,
+    "widths": figures_08_09.widths,
+    "refit images": figures_08_09.refit_images,
 }
 
 

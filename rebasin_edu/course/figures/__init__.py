@@ -1,5 +1,17 @@
 """The figures of single notebooks; what a user of the library wants to see is in ``rb.show``."""
 
+from .alpha_by_width import (
+    describe_alpha,
+    draw_alpha_by_width,
+    draw_refit_images,
+    draw_widths,
+    grid_curves,
+    grid_row,
+    parents,
+    points_lost,
+    put_line,
+    stored_rows,
+)
 from .assignment import draw_assignments, draw_recovery
 from .barrier_definitions import draw_barriers
 from .barrier_over_training import barriers, describe_onset, draw_onset, draw_onset_sheet
@@ -34,9 +46,11 @@ from .width_and_time import (
 
 __all__ = [
     "barriers",
+    "describe_alpha",
     "describe_onset",
     "describe_settings",
     "describe_width_at",
+    "draw_alpha_by_width",
     "draw_assignments",
     "draw_axes",
     "draw_axes_of_noise",
@@ -57,6 +71,7 @@ __all__ = [
     "draw_published",
     "draw_rainbow",
     "draw_recovery",
+    "draw_refit_images",
     "draw_settings",
     "draw_standard_deviations",
     "draw_tours",
@@ -67,8 +82,15 @@ __all__ = [
     "draw_variance_collapse",
     "draw_vector_diagram",
     "draw_width_at",
+    "draw_widths",
     "draw_widths_sheet",
+    "grid_curves",
+    "grid_row",
     "heights",
     "mixed_std",
+    "parents",
+    "points_lost",
+    "put_line",
+    "stored_rows",
     "widths_of",
 ]
