@@ -402,3 +402,136 @@ def each_position(p, rng, widths, i):
     p.tensor(3, widths[i], 4)
     at = _index(p.tensors)
     return lambda m, pool: torch.einsum("bnc,nco->bno", pool[i], m.tensors[at]), 4
+
+
+# -------------------------------------------------------------------------------------------------
+# constants, tables that are cut, tensors tied by their memory, reading and writing by number
+
+
+@operation
+def constant(p, rng, widths, i):
+    """Values of their own, equal along a part of the axis or along all of it."""
+    n = widths[i]
+    at = rng.randrange(1, n + 1)
+    values = torch.cat([torch.full((at,), rng.uniform(0.5, 2)), torch.full((n - at,), -0.7)])
+    if rng.random() < 0.3:
+        values = torch.linspace(-1, 2, n)
+    f = rng.choice((torch.add, torch.mul, torch.minimum, torch.maximum))
+    return lambda m, pool: f(pool[i], values.to(pool[i])), n
+
+
+@operation
+def constants_side_by_side(p, rng, widths, i):
+    n, before = widths[i], rng.randrange(1, 4)
+    a, b = rng.uniform(-1, 1), rng.choice((0.0, 0.5))
+
+    def run(m, pool):
+        x = pool[i]
+        return torch.cat([x.new_full((2, 3, before), a), x, x.new_full((2, 3, 1), b)], -1)
+
+    return run, n + before + 1
+
+
+@operation
+def cut_table(p, rng, widths, i):
+    """A table for more positions, or for more units, than there are."""
+    n, extra, more = widths[i], rng.randrange(1, 4), rng.randrange(0, 4)
+    p.tensor(3 + extra, n + more)
+    at, start = _index(p.tensors), rng.randrange(more + 1)
+    f = rng.choice((torch.add, torch.mul))
+    return lambda m, pool: f(pool[i], m.tensors[at][:3, start : start + n]), n
+
+
+@operation
+def rows_of_a_table(p, rng, widths, i):
+    """A row for each time it is used."""
+    n, rows = widths[i], rng.randrange(2, 4)
+    p.tensor(rows, n)
+    at, first = _index(p.tensors), rng.randrange(rows)
+
+    def run(m, pool):
+        x = pool[i] * m.tensors[at][first]
+        return x.tanh() + m.tensors[at][(first + 1) % rows]
+
+    return run, n
+
+
+@operation
+def tied_memory(p, rng, widths, i):
+    """Another parameter in the memory of one that is there already."""
+    places = [
+        k
+        for k, part in enumerate(p.parts)
+        if isinstance(part, nn.Linear) and part.in_features == widths[i]
+    ]
+    if not places:
+        return None
+    first = p.parts[rng.choice(places)]
+    at, turned = len(p.parts), first.in_features == first.out_features and rng.random() < 0.5
+    twin = p.part(nn.Linear(first.in_features, first.out_features))
+    twin.weight.data = first.weight.data.T if turned else first.weight.data
+    return lambda m, pool: m.parts[at](pool[i]), twin.out_features
+
+
+@operation
+def by_number(p, rng, widths, i):
+    """Index and scatter operators, along positions or along units."""
+    n, kind, units = widths[i], rng.randrange(8), rng.random() < 0.3
+    size = n if units else 3
+    picks = torch.tensor([rng.randrange(size) for _ in range(size)])
+    dim = 2 if units else 1
+
+    def run(m, pool):
+        x = pool[i]
+        wide = (picks[:, None] if dim == 1 else picks).expand(2, 3, n)
+        zeros = torch.zeros_like(x)
+        if kind == 0:
+            return x.index_select(dim, picks)
+        if kind == 1:
+            return zeros.index_add(dim, picks, x)
+        if kind == 2:
+            return x.index_copy(dim, picks[:1], x.narrow(dim, 0, 1))
+        if kind == 3:
+            return x.gather(dim, wide)
+        if kind == 4:
+            return zeros.scatter_add(dim, wide, x)
+        if kind == 5:
+            return zeros.scatter_reduce(dim, wide, x, reduce="amax", include_self=False)
+        if kind == 6:
+            return x.index_fill(dim, picks[:1], 0.5)
+        return x.masked_fill((picks > 0)[:, None] if dim == 1 else picks > 0, 0.5)
+
+    return run, n
+
+
+@operation
+def one_by_one(p, rng, widths, i):
+    """Each unit by itself, all alike or all but one."""
+    kind, other = rng.randrange(3), rng.random() < 0.3
+
+    def run(m, pool):
+        x = pool[i]
+        units = x.unbind(-1) if kind == 0 else x.split(1, -1)
+        if kind == 2:
+            units = [x[..., k] for k in range(x.shape[-1])]
+        units = [unit.sin() if other and k == 1 else unit.tanh() for k, unit in enumerate(units)]
+        return torch.cat(units, -1) if kind == 1 else torch.stack(units, -1)
+
+    return run, widths[i]
+
+
+@operation
+def recurrent_from_a_start(p, rng, widths, i):
+    new, at, kind = rng.choice((3, 4)), len(p.parts), rng.choice((nn.RNN, nn.GRU, nn.LSTM))
+    layers, two = rng.choice((1, 2)), rng.random() < 0.5
+    rows = layers * (2 if two else 1)
+    p.part(kind(widths[i], new, layers, batch_first=True, bidirectional=two))
+    for _ in range(2):
+        p.tensor(rows, 1, new)
+    last = _index(p.tensors)
+
+    def run(m, pool):
+        h, c = (m.tensors[last - k].expand(-1, 2, -1).contiguous() for k in (0, 1))
+        return m.parts[at](pool[i], (h, c) if kind is nn.LSTM else h)[0]
+
+    return run, new * (2 if two else 1)

@@ -71,7 +71,11 @@ class Example:
     def run(self) -> Any:
         """Return what the model gives, whatever it may have kept from a call on other weights."""
         self.model.train().eval()
-        return self.model(*self.args, **self.kwargs)
+        buffers = [(module, dict(module._buffers)) for module in self.model.modules()]
+        result = self.model(*self.args, **self.kwargs)
+        for module, before in buffers:  # some assign new ones
+            module._buffers.update(before)
+        return result
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors among the outputs that count."""

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from unittest import mock
 
 import torch
 
@@ -43,16 +44,19 @@ def explain(example: Example, error: Exception) -> str:
         for hook in module._forward_pre_hooks.values()
         if type(hook).__module__.startswith("torch.nn.utils.")
     }
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            example.run()
-    except Exception as own:
+    spies = [mock.patch.object(torch.autograd, each, wraps=getattr(torch.autograd, each))
+             for each in ("backward", "grad")]  # fmt: skip
+    with spies[0] as backward, spies[1] as grad, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            with torch.enable_grad():
-                example.model(*example.args, **example.kwargs)
-        except Exception:
-            return f"{name} fails on these example inputs: {type(own).__name__}: {own}"
+            example.run()
+        except Exception as own:
+            try:
+                with torch.enable_grad():
+                    example.model(*example.args, **example.kwargs)
+            except Exception:
+                return f"{name} fails on these example inputs: {type(own).__name__}: {own}"
+    if backward.called or grad.called:
         return (
             f"{name} computes gradients inside its forward, which torch.export cannot follow: give "
             f"a model of the part before that, {by_hand}"

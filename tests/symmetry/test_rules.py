@@ -6,6 +6,9 @@ A ``RebasinWarning`` (no rule, a rule that failed, a group that violates the sym
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -72,6 +75,7 @@ simple(
     clamp_min=lambda h: h.clamp_min(0.1),
     vstack=lambda h: torch.vstack([h, h]),
     dstack=lambda h: torch.dstack([h, h * h]).sum(-1),
+    hstack=lambda h: torch.hstack([h, h])[:, :8] + torch.hstack([h, h])[:, 8:],
     swapdims=lambda h: h.swapdims(0, 1).swapdims(0, 1),
     mean_of_unbound=lambda h: sum(h.unbind(0)),
     broadcast_tensors=lambda h: torch.broadcast_tensors(h, h[:1])[1],
@@ -175,6 +179,34 @@ def test_the_spec_is_right_and_nothing_is_lost(name):
     spec = PermutationSpec.from_model(model, inputs)
     assert sorted(group.size for group in spec.groups.values()) == sorted(groups), spec.describe()
     assert spec.check(model, inputs) < 1e-2 if name.startswith("grouped") else 1e-5
+
+
+REASONS = {
+    "rolled": "reach aten.roll, which mixes their order",
+    "fourier": "reach aten.fft_rfft, which mixes their order",
+    "written_by_number": "reach aten.index_add, which picks them by number",
+    "one_by_one": "reach aten.scatter, which picks them by number",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_an_operator_fixes_names_it(name):
+    function, _, parts = OPERATORS[name]
+    spec = PermutationSpec.from_model(*derive(function, parts), verify=False)
+    assert REASONS[name] in [why for _, why in spec.describe().fixed], spec.describe()
+
+
+def test_the_rule_that_contributing_shows_is_a_rule(monkeypatch):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for name in ("cumsum", "cumprod", "logcumsumexp"):
+        monkeypatch.delitem(RULES, name)  # put back after the test
+    exec(compile(example, "CONTRIBUTING.md", "exec"), namespace := {})
+    assert RULES["cumsum"] is namespace["scan"]
+    for dim, groups in ((0, [8]), (1, [])):
+        spec = PermutationSpec.from_model(*derive(lambda m, h, d=dim: h.cumsum(d), {}))
+        assert [group.size for group in spec.groups.values()] == groups
+    assert "aten.cumsum, which goes along them in order" in str(spec.describe())
 
 
 def test_unpooling_keeps_channels_free():
