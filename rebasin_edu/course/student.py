@@ -18,6 +18,7 @@ from .repository import NOTEBOOKS, stored_notebooks
 from .slides import write_deck
 
 POINTS = {"easy": 1, "medium": 2, "hard": 3}
+FIGURE_POINTS = 2  # of a figure, marked by hand beside its target
 OPEN_POINTS = 4  # of the open task, marked by hand with the rubric of TEACHING.md
 HIDDEN = {"solution", "smoke"}  # cells that a student copy leaves out
 CHECK = re.compile(r'^(?:# )?(check\("(\d\d-\d+)", .*\))$', re.M)
@@ -84,8 +85,7 @@ def student_copy(notebook: NotebookNode, *, keep_quiz: bool = False) -> Notebook
         if cell.cell_type == "markdown":
             cells += _texts(cell, keep_quiz)
         elif "exercise" in _tags(cell):
-            stub, test, number = _exercise(cell, _points(notebook))
-            cells += [stub, *_targets(solution, number), test]
+            cells += _exercise(cell, solution, _points(notebook))
         else:
             cells.append(_unrun(cell))
     return _whole(notebook, cells)
@@ -127,30 +127,38 @@ def _with_solutions(notebook: NotebookNode) -> list[tuple[NotebookNode, Notebook
     seen: list[tuple[NotebookNode, NotebookNode | None]] = []
     for cell in notebook.cells:
         if "solution" in _tags(cell):
-            stub = max(k for k, (each, _) in enumerate(seen) if "exercise" in _tags(each))
-            seen[stub] = (seen[stub][0], cell)
+            stub, solved = seen[-1]
+            if "exercise" in _tags(stub) and solved is None:
+                seen[-1] = (stub, cell)
         elif not _tags(cell) & HIDDEN:
             seen.append((cell, None))
     return seen
 
 
-def _exercise(cell: NotebookNode, points: dict[str, int]) -> tuple[NotebookNode, NotebookNode, str]:
-    """The stub of an exercise, the cell that checks it, and the exercise's number."""
+def _exercise(
+    cell: NotebookNode, solution: NotebookNode | None, points: dict[str, int]
+) -> list[NotebookNode]:
+    """The stub of an exercise, the figure to arrive at, and the cell that checks the answer.
+
+    An exercise whose answer is a figure has no check: it is marked by hand.
+    """
     found = CHECK.search(cell.source)
-    if found is None:
-        raise ValueError(f'an exercise without a line check("NN-N", answer): {cell.source!r}')
-    call, number = found[1], found[2]
+    number = found[2] if found else cell.id
+    about = _nbgrader(number, solution=True, points=None if found else FIGURE_POINTS)
     stub = nbformat.v4.new_code_cell(
         CHECK.sub("", cell.source).strip(),
         id=cell.id,
-        metadata={"tags": ["exercise"], "nbgrader": _nbgrader(number, solution=True)},
+        metadata={"tags": ["exercise"], "nbgrader": about},
     )
-    test = nbformat.v4.new_code_cell(
-        f"from rebasin_edu.course import check\n\n{call}",
-        id=f"{cell.id}-check",
-        metadata={"nbgrader": _nbgrader(number, points=points.get(number, 1))},
-    )
-    return stub, test, number
+    cells = [stub, *_targets(solution, number)]
+    if found:
+        test = nbformat.v4.new_code_cell(
+            f"from rebasin_edu.course import check\n\n{found[1]}",
+            id=f"{cell.id}-check",
+            metadata={"nbgrader": _nbgrader(number, points=points.get(number, 1))},
+        )
+        cells.append(test)
+    return cells
 
 
 def _nbgrader(number: str, *, solution: bool = False, points: int | None = None) -> dict:
