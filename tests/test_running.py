@@ -31,6 +31,7 @@ def normed():
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
 
+STEPS = {"steps": 2, "start": "activations"}
 WRAPPERS = {
     "compiled": torch.compile,
     "in parallel": nn.DataParallel,
@@ -48,6 +49,12 @@ def test_a_wrapped_model_gives_what_the_model_in_it_gives(wrap):
         assert torch.allclose(mine, other, atol=1e-6)
     assert wrapped[1].scores["rescale"].loss == pytest.approx(plain[1].scores["rescale"].loss)
     wrap(a).load_state_dict(wrapped[0])
+    spec = rb.PermutationSpec.from_model(wrap(a), X[:2])
+    for matcher, more in ((rb.activation_matching, {}), (rb.straight_through_matching, STEPS)):
+        own = rb.PermutationSpec.from_model(a, X[:2])
+        found = matcher(spec, wrap(a), wrap(b), X, **more)
+        expected = matcher(own, a, b, X, **more)
+        assert found.objective == pytest.approx(expected.objective, rel=1e-6)
 
 
 class Normalised(nn.BatchNorm1d):
@@ -57,10 +64,9 @@ class Normalised(nn.BatchNorm1d):
         return F.relu(super().forward(x))
 
 
-def test_a_norms_own_forward_runs_when_its_statistics_are_taken():
-    model, _ = pair(
-        lambda: nn.Sequential(nn.Linear(6, 8), Normalised(8), nn.Linear(8, 8), Normalised(8))
-    )
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, Normalised, nn.SyncBatchNorm])
+def test_a_norms_own_forward_runs_when_its_statistics_are_taken(kind):
+    model, _ = pair(lambda: nn.Sequential(nn.Linear(6, 8), kind(8), nn.Linear(8, 8), kind(8)))
     found = rb.reestimate_batchnorm(model, X, batch_size=60)
     right = copy.deepcopy(model).train()
     for norm in (right[1], right[3]):

@@ -85,6 +85,7 @@ def test_files_can_be_read_by_others(tmp_path):
     [
         ('{"format": "rebasin_edu.Te', "cut off"),
         ("[1, 2]", "holds a list"),
+        ("[" * 100_000, "cannot be read as JSON"),
         ('{"format": "rebasin_edu.Other", "version": 1}', "should hold a rebasin_edu.Test"),
         ('{"format": "rebasin_edu.Test", "version": 7}', "update rebasin_edu"),
         ('{"format": "rebasin_edu.Test", "version": "x"}', "version x"),

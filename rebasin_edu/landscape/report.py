@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from .metrics import Score
@@ -35,8 +36,11 @@ def list_html(sentences: Iterable[str]) -> str:
 
 
 def score_rows(scores: Mapping[str, Score]) -> list[tuple[str, ...]]:
-    """Return a row for each score, the heading first."""
-    head: tuple[str, ...] = ("network", "loss", "accuracy", "calibration error")
-    return [head] + [
-        (name, f"{s.loss:.4f}", f"{s.accuracy:.2%}", f"{s.ece:.4f}") for name, s in scores.items()
-    ]
+    """Return a row for each score, the heading first; without classes there is no accuracy."""
+    classes = any(not math.isnan(s.accuracy) for s in scores.values())
+    own = list(dict.fromkeys(name for s in scores.values() for name in s.metrics))
+    rows = [("network", "loss", *(("accuracy", "calibration error") if classes else ()), *own)]
+    for name, s in scores.items():
+        cells = (f"{s.accuracy:.2%}", f"{s.ece:.4f}") if classes else ()
+        rows.append((name, f"{s.loss:.4f}", *cells, *(f"{s.metrics[each]:.4f}" for each in own)))
+    return rows

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..batches import Data, batches, call_arguments
 from ..errors import MatchingInterrupted, RebasinWarning
 from ..inputs import shapes_of
+from ..running import plain
 from ..symmetry import PermutationSpec
 from ..symmetry.trace import Site, trace
 from ..weights import Weights, architecture, device_and_dtype, tensors_in
@@ -176,7 +177,9 @@ def measure(
         {name: x.to(dtype) if x.is_floating_point() else x for name, x in state.items()}
         for state in (first, tensors_in(b))
     ]
-    traced_model = copy.deepcopy(model).cpu().to(dtype)  # its precision, not its weights, is traced
+    traced_model = (
+        plain(copy.deepcopy(model)).cpu().to(dtype)
+    )  # its precision, not its weights, is traced
     moments: dict[tuple[Key, tuple], Moments] = {}
     traces: dict = {}
     data = batches(

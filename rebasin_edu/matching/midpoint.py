@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from ..batches import Batch, Data, batches, count
 from ..errors import DataError
+from ..running import plain
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import State, device_and_dtype, run, tensors_in
 from .comparable import working_dtype
@@ -41,7 +42,7 @@ class Midpoint:
         self.device, self.dtype = device_and_dtype(a)[0], working_dtype(a)
         self.spec, self.criterion, self.batch_size = spec, loss, batch_size
         self._last: bool | None = None  # whether the model takes images with their channels last
-        self.model = copy.deepcopy(model).to(self.device, self.dtype).eval()
+        self.model = plain(copy.deepcopy(model)).to(self.device, self.dtype).eval()
         self.norms = [
             m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
         ]
@@ -89,8 +90,9 @@ class Midpoint:
     @torch.no_grad()
     def _parents(self, inputs: Any) -> Tensor:
         """The mean of the parents' softmax, with the statistics that they were trained with."""
-        outputs = [run(self.model, state, inputs).softmax(-1) for state in (self.a, self.b)]
-        return (outputs[0] + outputs[1]) / 2
+        outputs = [run(self.model, state, inputs) for state in (self.a, self.b)]
+        answers = [_classes_last(each).softmax(-1) for each in outputs]
+        return (answers[0] + answers[1]) / 2
 
     def at(self, tables: Tables) -> State:
         """Return the weights half-way between A and this permutation of B."""
@@ -110,7 +112,7 @@ class Midpoint:
             raise DataError("the loss needs targets: give pairs (inputs, targets)")
         if self.criterion is not None:
             return self.criterion(outputs, batch.targets)
-        logarithms = outputs.log_softmax(-1).flatten(0, -2)
+        logarithms = _classes_last(outputs).log_softmax(-1).flatten(0, -2)
         targets = batch.targets.flatten(0, -2)
         return nn.functional.kl_div(logarithms, targets, reduction="batchmean")
 
@@ -166,3 +168,8 @@ def split(pool: list[Batch], most: int) -> tuple[list[Batch], list[Batch]]:
     chosen = torch.arange(number) < min(most, number // 5)
     kept, apart = ((~chosen).nonzero().squeeze(1), chosen.nonzero().squeeze(1))
     return [take(pool[0], kept)], [take(pool[0], apart)]
+
+
+def _classes_last(outputs: Tensor) -> Tensor:
+    """Outputs with their classes on the last axis: images have them on axis 1."""
+    return outputs.movedim(1, -1) if outputs.ndim > 3 else outputs

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from ..batches import Inputs, call_arguments
 from ..errors import RebasinWarning, TraceError
+from ..running import plain
 
 Outputs = Callable[[Any], Any] | str | int | None
 HALF = (torch.half, torch.bfloat16)
@@ -91,7 +92,7 @@ def model_copy(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
         if isinstance(x, Tensor) and not x.is_leaf
     }
     try:
-        twin = copy.deepcopy(model, computed).cpu()
+        twin = plain(copy.deepcopy(model, computed)).cpu()
     except Exception as error:
         raise TraceError(
             f"{type(model).__name__} cannot be copied ({type(error).__name__}: {_line(error)}), so "

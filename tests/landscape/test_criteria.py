@@ -200,7 +200,9 @@ def test_metrics_are_kept_in_curves_and_planes(tmp_path):
     assert (stored.loss, stored.metrics) == (curve.loss, curve.metrics)
     plane = rb.loss_plane(a, b, c, (TABLE, LABELS), resolution=2, file=tmp_path / "p.json", **own)
     assert rb.Plane.load(tmp_path / "p.json").metrics == plane.metrics
-    assert rb.diagnose(a, b, (TABLE, LABELS), **own).scores["A"].metrics["exact"] >= 0
+    diagnosis = rb.diagnose(a, b, (TABLE, LABELS), **own)
+    assert diagnosis.scores["A"].metrics["exact"] == curve.at(0).metrics["exact"]
+    assert "exact" in str(diagnosis) and "nan" not in str(diagnosis)
 
 
 def test_what_a_loss_leaves_out_is_no_prediction():
