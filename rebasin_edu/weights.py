@@ -196,10 +196,9 @@ def _check_names(state: State, own: State, name: str, other: str) -> None:
     more = f" ({len(missing) + len(unknown)} such names)" if len(missing + unknown) > 1 else ""
     if missing and not unknown and all(key.endswith(STATISTICS) for key in missing):
         more += "; {**model.state_dict(), **weights} takes the model's own"
-    elif missing:
-        more += nearest(missing[0], unknown)
-    elif unknown:
-        more += nearest(unknown[0], own)
+    else:
+        hint = nearest(missing[0], unknown) if missing else nearest(unknown[0], own)
+        more += hint or ": another architecture"
     if missing:
         raise WeightsError(f"{missing[0]!r} is in {other} and not in {name}{more}")
     raise WeightsError(f"{unknown[0]!r} is in {name} and not in {other}{more}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_the_table_of_published_figures_is_that_of_the_stored_runs(monkeypatch, 
 
     kept = reference.OUT.read_text()
     monkeypatch.setattr(reference, "OUT", tmp_path / "reference.md")
+    monkeypatch.setattr(sys, "argv", ["reference.py"])
     reference.main()
     assert reference.OUT.read_text() == kept
     assert kept.count("\n|") > 10
