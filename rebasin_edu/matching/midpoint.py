@@ -83,7 +83,7 @@ class Midpoint:
             try:
                 run(self.model, self.a, inputs[:2].contiguous(memory_format=torch.channels_last))
                 self._last = True
-            except RuntimeError:  # a view that asks for the other layout
+            except DataError:  # a view that asks for the other layout
                 self._last = False
         return inputs.contiguous(memory_format=torch.channels_last) if self._last else inputs
 

@@ -113,7 +113,7 @@ def test_damaged_and_foreign_files_in_the_cache(cache):
     other = TINY.with_seed(1)
     foreign = {"linear9.weight": torch.zeros(2, 2)}
     save_tensors(path, foreign, {"recipe": TINY.to_dict(), "shape": [1, 8, 8, 10]})
-    with pytest.raises(FileFormatError, match="holds another network: .* in the model and not"):
+    with pytest.raises(FileFormatError, match=r"holds another network: .* in the model and not"):
         make(TINY)
     about = {"recipe": other.to_dict(), "history": []}
     sizes = [len(whole)]
