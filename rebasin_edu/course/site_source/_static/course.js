@@ -1,3 +1,20 @@
+// Widgets ask MathJax 2 to set the formulas in their labels; the page has MathJax 3.
+(() => {
+  let mathjax = window.MathJax;
+  const queue = task => {
+    const element = Array.isArray(task) ? task[2] : null;
+    if (element && mathjax.typesetPromise) mathjax.typesetPromise([element]);
+  };
+  const withHub = value => {
+    if (value && value.version && !value.Hub) value.Hub = {Queue: queue};
+    return value;
+  };
+  withHub(mathjax);
+  Object.defineProperty(window, "MathJax", {
+    configurable: true, get: () => mathjax, set: value => { mathjax = withHub(value); },
+  });
+})();
+
 // A handle of a slider has no accessible name of its own: it gets the label that stands beside it.
 function nameSliders() {
   document.querySelectorAll("[role=slider]:not([aria-label])").forEach(handle => {
