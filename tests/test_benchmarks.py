@@ -1,0 +1,50 @@
+"""The tables of the benchmarks are made from the rows that are stored beside them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def merging(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    import merging
+
+    yield merging
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_the_table_of_merging_is_that_of_its_rows(merging):
+    content = merging.load()
+    path = BENCHMARKS / "results" / "merging.md"
+    assert path.exists() == bool(content["rows"])
+    assert not content["rows"] or path.read_text() == merging.text(content)
+
+
+def test_a_row_says_how_far_below_its_parents_a_merge_is(merging):
+    name = next(iter(merging.PAIRS))
+    score = {"accuracy": 0.85, "loss": 0.5, "CPU seconds": 1.25}
+    about = {
+        "parents": [{"accuracy": 0.9, "loss": 0.25}, {"accuracy": 0.92, "loss": 0.35}],
+        "ensemble": {"accuracy": 0.94, "loss": 0.2},
+    }
+    row = {"pair": name, "method": "weights", "CPU seconds": 3.0, "as it is": score, "refit": score}
+    rows = [{**row, "seed": 0}, {**row, "seed": 1, "refit": {**score, "accuracy": 0.87}}]
+    lines = merging.table({"pairs": {name: about}, "rows": rows})
+    assert [line.count("|") for line in lines] == [9] * 5
+    assert "90.00 and 92.00 %" in lines[2]
+    cells = [cell.strip() for cell in lines[3].split("|")]
+    assert cells[2:9] == ["weights (2 seeds)", "6.00 (0.200)", "", "", "5.00 (0.200)", "3.0", "1.2"]
+    assert "-3.00 (-0.100)" in lines[4]
+
+
+def test_every_pair_is_two_networks_of_one_shape(merging):
+    for a, b in merging.PAIRS.values():
+        assert a != b
+        assert (a.model, a.width, a.norm, a.size) == (b.model, b.width, b.norm, b.size)
