@@ -34,8 +34,8 @@ def cut(inputs: Inputs, start: int, stop: int | None) -> Inputs:
 
 
 def first(inputs: Inputs, n: int) -> Inputs:
-    """Return the first ``n`` examples of a batch of inputs."""
-    return cut(inputs, 0, n)
+    """Return the first ``n`` examples of a batch of inputs; all, where it cannot be cut."""
+    return cut(inputs, 0, n) if divisible(inputs) else inputs
 
 
 def moved(inputs: Inputs, device: torch.device | None, dtype: torch.dtype | None) -> Inputs:

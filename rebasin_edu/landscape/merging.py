@@ -13,6 +13,7 @@ from torch import nn
 
 from ..batches import Batch, Data, Inputs, batches, count, cut, first
 from ..errors import DataError, RebasinWarning
+from ..inputs import divisible
 from ..matching import Matching, activation_matching, merge_many, weight_matching
 from ..symmetry import PermutationSpec
 from ..weights import State, Weights, compatible, device_and_dtype, state_for
@@ -91,11 +92,17 @@ class Merging:
         options: dict[str, Any] = {"device": device, "dtype": dtype, "num_samples": num_samples}
         needed = None if self.criteria["loss"] is None else True  # a loss needs its targets
         examples = list(batches(train_data, **options, targets=needed))
-        for batch in examples:
+        for k, batch in enumerate(examples):
+            if not divisible(batch.inputs):  # a graph: whole batches in turn
+                (self.fit if k % 2 else self.held_out).append(batch)
+                continue
             half, total = count(batch.inputs) // 2, count(batch.inputs)
             for part, where in ((slice(half, total), self.fit), (slice(0, half), self.held_out)):
                 if part.stop > part.start:
                     where.append(_part(batch, part))
+        if self.held_out and not self.fit:
+            self.fit = self.held_out
+            self.report.notes.append("a single batch that cannot be cut is fitted and scored on")
         if not self.held_out:
             raise DataError("one example is too few to repair on and to score on")
         if self.held_out[0].targets is None:

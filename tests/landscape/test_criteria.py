@@ -123,6 +123,26 @@ def loader_of_dictionaries():
     return a, merged, loader, F.cross_entropy, report
 
 
+class Graph(nn.Module):
+    """Messages along edges; its inputs are not of one number of examples."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, nodes, edges):
+        hidden = F.relu(self.up(nodes))
+        return self.head(hidden + torch.zeros_like(hidden).index_add(0, edges[1], hidden[edges[0]]))
+
+
+def a_graph():
+    data = (TABLE, torch.randint(0, 60, (2, 90), generator=G)), torch.arange(60) % 3
+    a, b = pair(Graph)
+    merged, report = rb.merge(a, b, [data])
+    assert any("fitted and scored on" in note for note in report.notes)
+    return a, merged, data, F.cross_entropy, report
+
+
 def three_models():
     a, b = pair(tabular(3))
     c, _ = pair(tabular(3))
@@ -138,6 +158,7 @@ TASKS = [
     segmentation_with_as_many_classes_as_pixels,
     two_inputs,
     loader_of_dictionaries,
+    a_graph,
     three_models,
 ]
 
