@@ -174,17 +174,12 @@ def device_and_dtype(state: Mapping[str, Tensor]) -> tuple[torch.device, torch.d
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return a hint at the name that a reader may have meant, or nothing."""
     names = list(names)
-    for longer, shorter in ((n, name) for n in names if n.endswith(f".{name}")):
-        return _strip(longer.removesuffix(shorter))
+    for longer in (each for each in names if each.endswith(f".{name}")):
+        prefix = longer.removesuffix(name)
+        strip = f"{{k.removeprefix({prefix!r}): x for k, x in weights.items()}}"
+        return f"; its names begin with {prefix!r}: take it off, {strip}"
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _strip(prefix: str) -> str:
-    return (
-        f"; its names begin with {prefix!r}: take it off, "
-        f"{{k.removeprefix({prefix!r}): x for k, x in weights.items()}}"
-    )
 
 
 def _check_names(state: State, own: State, name: str, other: str) -> None:

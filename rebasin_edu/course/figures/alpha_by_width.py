@@ -80,9 +80,11 @@ def grid_curves(row: Mapping[str, Any], names: Sequence[str] = tuple(LINES)) -> 
     for name in names:
         method, form = LINES[name]
         if line := row["lines"].get(method, {}).get(form):
-            numbers = [tuple(line[key]) for key in ("alphas", "loss", "accuracy")]
-            unknown = (float("nan"),) * len(numbers[0])
-            found[name] = Curve(*numbers, ece=unknown, samples=row["samples"], label=name)
+            alphas, loss, accuracy = (tuple(line[key]) for key in ("alphas", "loss", "accuracy"))
+            unknown = (float("nan"),) * len(alphas)
+            found[name] = Curve(
+                alphas, loss, accuracy, ece=unknown, samples=row["samples"], label=name
+            )
     return found
 
 
