@@ -151,7 +151,7 @@ def main() -> None:
                 row["converged"] = found.converged
                 content = json.loads(OUT.read_text()) if OUT.exists() else {"pairs": {}}
                 here["rows"] |= content["pairs"].get(name, {"rows": {}})["rows"] | {key: row}
-                about = run_metadata(pair.data, pair.recipe, PAIRS[name][1], start, "")
+                about = run_metadata(pair.data, pair.recipe, [PAIRS[name][1]], start, "")
                 command = f"python benchmarks/descent.py --pairs {name}"
                 content["machine"] = f"{about['machine']}. {options.note}".strip()
                 content["pairs"][name] = here | {"data": about["data"], "command": command}

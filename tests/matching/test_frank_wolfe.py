@@ -64,6 +64,21 @@ def test_the_history_adds_up_and_nothing_is_random():
     assert frank_wolfe_matching(spec, a, b, start="identity").gain > 0
 
 
+@pytest.mark.parametrize("start", ["output_first", "input_first", "random", "given"])
+def test_from_a_permutation_it_never_ends_below_it(start):
+    model_a, model_b = ResNet20(0.5, seed=1), ResNet20(0.5, seed=2)
+    spec, a, b = resnet20_spec(model_a), model_a.state_dict(), model_b.state_dict()
+    begun = spec.random(3) if start == "given" else start
+    found = frank_wolfe_matching(spec, a, b, start=begun, seed=5)
+    assert found.history[0].group == f"start: {start}"
+    assert found.objective == pytest.approx(objective(spec, a, b, found.permutation), rel=1e-9)
+    assert found.gain > found.history[0].gain
+    if start in ("given", "random"):
+        there = begun if start == "given" else spec.random(5)
+        value = objective(spec, a, b, there) - objective(spec, a, b, spec.identity())
+        assert found.history[0].gain == pytest.approx(value, rel=1e-4, abs=1e-4)
+
+
 def test_planted_through_noise_where_descent_fails():
     exact = {"barycentre": 0, "identity": 0}
     for seed in range(4):

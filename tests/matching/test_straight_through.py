@@ -168,6 +168,47 @@ def test_no_step_that_changes_anything_is_said(trained):
     assert len(found.scores) == 1
 
 
+def test_converged_means_that_no_better_one_came_for_a_while(trained):
+    a, b, data = trained
+    spec = mlp_spec(a)
+    assert not straight_through_matching(spec, a, b, data, steps=0).converged
+    assert not straight_through_matching(spec, a, b, data, steps=4).converged
+    found = straight_through_matching(spec, a, b, data, rate=0.05, steps=60)
+    rest = 60 - found.history[-1].sweep
+    assert found.converged == (rest >= 20)
+
+
+def test_every_fourth_permutation_is_scored_and_the_last(trained, monkeypatch):
+    a, b, data = trained
+    real, calls = Midpoint.score, []
+    monkeypatch.setattr(Midpoint, "score", lambda *args: calls.append(1) or real(*args))
+    found = straight_through_matching(mlp_spec(a), a, b, data, start="activations", steps=10)
+    assert len(calls) <= 1 + 3  # the start, and after steps 4, 8 and 10
+    assert {step.sweep for step in found.history} <= {0, 4, 8, 10}
+
+
+class ViewOnly(nn.Module):
+    """Refuses images with their channels last, as many small models do."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv, self.head = nn.Conv2d(2, 6, 3), nn.Linear(6 * 16, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).view(len(x), 96))
+
+
+def test_a_model_that_views_its_activations():
+    a, b = (ViewOnly(seed).eval().requires_grad_(False) for seed in (0, 1))
+    x = torch.randn(150, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    spec = PermutationSpec.from_model(a, x[:4])
+    with pytest.raises(RuntimeError, match="view size"):
+        a(x.contiguous(memory_format=torch.channels_last))
+    found = straight_through_matching(spec, a, b, x, steps=4, minibatch=50)
+    assert found.scores[-1] <= found.scores[0]
+
+
 def test_ctrl_c_gives_the_best_so_far(trained, monkeypatch):
     a, b, data = trained
     real, calls = Midpoint.gradient, []
