@@ -39,7 +39,7 @@ trained here. Every number below is measured on *test* images, which neither net
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.course import check, figures
+from rebasin_edu.course import check, figures, given
 
 a, b = rb.load_or_train(rb.Recipe(seed=0)), rb.load_or_train(rb.Recipe(seed=1))
 digits = rb.load_data("mnist").test.first(1000)
@@ -61,10 +61,9 @@ prediction = "..."  # "as well", "more mistakes" or "useless"
 
 state_a, state_b = a.state_dict(), b.state_dict()
 average = {name: 0.5 * state_a[name] + 0.5 * state_b[name] for name in state_a}
-naive = rb.evaluate(average, digits, model=a)
+middle = rb.evaluate(average, digits, model=a)
 print(f"you said: {prediction}")
-print(f"the average of A and B: loss {naive.loss:.3f}, accuracy {naive.accuracy:.1%}")
-assert naive.loss > 0.3  # far above either parent
+print(f"the average of A and B: loss {middle.loss:.3f}, accuracy {middle.accuracy:.1%}")
 
 # %% [markdown]
 """
@@ -95,13 +94,9 @@ spec = rb.PermutationSpec.from_model(a, torch.zeros(1, 784))
 match = rb.weight_matching(spec, a, b)
 b_matched = spec.apply(b, match.permutation)  # written π(B) from now on
 
-images = digits.inputs
 with torch.no_grad():
-    before, after = b(images), torch.func.functional_call(b, b_matched, images)
-print(
-    f"found in {match.seconds:.1f} s; the outputs of B change by {(before - after).abs().max():.0e}"
-)
-assert torch.allclose(before, after, atol=1e-3)
+    before, after = b(digits.inputs), torch.func.functional_call(b, b_matched, digits.inputs)
+print(f"found in {match.seconds:.1f} s; outputs of B change by {(before - after).abs().max():.0e}")
 
 # %% [markdown]
 """
@@ -117,31 +112,34 @@ similarity = torch.cosine_similarity(first["A"], first["π(B)"])
 at_random = torch.randperm(512, generator=torch.Generator().manual_seed(0))[:8]
 units = torch.cat([similarity.topk(8).indices, at_random])
 print(f"cosine of paired units: best {similarity.max():.2f}, median {similarity.median():.2f}")
-figures.draw_units(
-    {name: weight[units] for name, weight in first.items()},
-    groups=("the eight best pairs", "eight pairs at random"),
-)
+figures.draw_units({name: weight[units] for name, weight in first.items()},
+                   groups=("the eight best pairs", "eight pairs at random"))
 
 # %% [markdown]
 """
-The best pairs look for the same strokes. The others are not alike at all: their median cosine is
-about a quarter. All in all π(B) is still 86 % as far from A as B is (notebook 02). **Predict.**
-π(B) is *the same function* as B, and a little nearer to A. What is the barrier between A and π(B)?
+The best pairs look for the same strokes. Most pairs agree only in part: the median cosine is about
+a quarter. All in all π(B) is still 86 % as far from A as B is (notebook 02), so matching has not
+made the two networks nearly equal.
+
+**Predict.** π(B) is *the same function* as B, and only a little nearer to A. Is the barrier between
+A and π(B) as high as before, about half as high, or nearly zero?
 """
 
 # %%
-lines = {"naive": rb.linear_path(a, b, digits), "matched": rb.linear_path(a, b_matched, digits)}
-for name, line in lines.items():
-    loss, accuracy = line.barrier
-    print(f"{name:8} barrier: loss {loss:.4f}, accuracy {100 * accuracy:.2f} points")
-assert lines["matched"].barrier.loss < 0.1 * lines["naive"].barrier.loss
+prediction = "..."  # "as high", "half" or "nearly zero"
 
+lines = {"naive": rb.linear_path(a, b, digits), "matched": rb.linear_path(a, b_matched, digits)}
+print(f"you said: {prediction}")
 rb.show.draw_curves(lines, title="What lies between A and B")
 
 # %% [markdown]
 """
 Grey is the line from A to B, green the line from A to the *same* B with its units reordered. The
-loss has a hill and the accuracy a valley on the grey line; on the green line both are gone. (The
+loss has a hill and the accuracy a valley on the grey line; on the green line both are gone. If you
+said "half", you thought of the distance, which has hardly changed. A flat line does not need near
+ends: it needs paired units that agree *enough*, and how much is enough is a finding of experiments.
+
+(The
 dashed lines are the means of both ends. A barrier of exactly 0 would need two equal ends: the worse
 of two unequal ends lies above their mean.)
 
@@ -151,51 +149,31 @@ column each; dark is sure.
 """
 
 # %%
-tiles, ten = units[:8], digits.inputs[:10]
-
-
-def mix(alpha):
-    states = {"naive": rb.lerp(a, b, alpha), "matched": rb.lerp(a, b_matched, alpha)}
-    weights = {name: state["linear1.weight"][tiles] for name, state in states.items()}
-    with torch.no_grad():
-        logits = {name: torch.func.functional_call(a, s, ten) for name, s in states.items()}
-    shares = {name: values.softmax(1) for name, values in logits.items()}
-    return figures.draw_mix(
-        weights, shares, ten.flatten(1), title=f"{1 - alpha:.0%} of A, {alpha:.0%} of B"
-    )
-
-
-# %%
-slider = rb.show.slider(mix, [k / 10 for k in range(11)], description="alpha", start=5)
+ends, ten = {"naive": b, "matched": b_matched}, digits.inputs[:10]
+slider = rb.show.slider(
+    lambda alpha: figures.draw_mix(a, ends, alpha, units[:8], ten),
+    [k / 10 for k in range(11)], description="alpha", start=5)
 slider
 
 # %% [markdown]
 """
-At the midpoint the naive average is grey in every sense: its units are blurred, and its answers
-unsure. How much of the naive barrier is unsureness, and how much is wrong answers, is a question of
-notebook 02.
+At the midpoint the units of the naive average are blurred, and its answers are unsure. Unsure is
+not the same as wrong: the average is right for about eight digits in ten, and most of its *loss*
+comes from logits that are too small. Notebook 02 takes the two apart.
 
-One pair is an anecdote. Here are three pairs, measured once on all 10,000 test images. The pair
-above is the first of them, and the worst:
+One pair is an anecdote. Here are three pairs, measured once on all 10,000 test images: the barrier
+in loss and in accuracy, and the range of the three. The pair above has the highest of both.
 """
 
 # %%
-run = rb.load_run("mnist-mlp-barrier")
-print(f"{run['data']}, {run['samples']:,} test images, {run['recipe']['epochs']} epochs")
-for pair in run["pairs"]:
-    naive, matched = pair["naive"], pair["matched"]
-    points = [100 * line["accuracy_barrier"] for line in (naive, matched)]
-    print(f"seeds {pair['seeds']}: loss barrier {naive['loss_barrier']:.2f} naive, "
-          f"{matched['loss_barrier']:.4f} matched; accuracy {points[0]:.1f} and {points[1]:.2f} "
-          "points")
-    assert matched["loss_barrier"] < 0.01 and matched["middle_loss"] < min(matched["end_losses"])
+figures.draw_pairs(rb.load_run("mnist-mlp-barrier"), title="three pairs")
 
 # %% [markdown]
 """
-The naive barrier differs much from pair to pair, most of all in accuracy; the matched one is nearly
-nothing in all three. And on images that the networks have never seen, the loss at the midpoint is
-even *lower* than at either end. The accuracy is not higher: it stays about as good as the parents'.
-Merging is not a way to win accuracy.
+The naive barrier differs much from pair to pair, most of all in accuracy (4 to 17 points); the
+matched one is nearly nothing in all three. And on images that the networks have never seen, the
+loss at the midpoint is even *lower* than at either end. The accuracy is not higher: it stays about
+as good as the parents'. Merging two such networks is not a way to win accuracy.
 
 ## What could go wrong
 
@@ -207,43 +185,31 @@ crashes, and the function is gone. `spec.apply` moves all that must move togethe
 # %%
 rows = ["linear1.weight", "linear1.bias"]
 half_done = {name: b_matched[name] if name in rows else state_b[name] for name in state_b}
-broken, whole = (rb.evaluate(state, digits, model=b) for state in (half_done, b_matched))
-print(f"only the first layer moved: {broken.accuracy:.1%};  as the spec says: {whole.accuracy:.1%}")
-assert broken.accuracy < 0.6 < whole.accuracy
+for name, state in {"only the first layer": half_done, "as the spec says": b_matched}.items():
+    print(f"{name:20} {rb.evaluate(state, digits, model=b).accuracy:.1%}")
 
 # %% [markdown]
 """
 ## It does not always work
 
 The same on scikit-learn's small digits, with two hidden layers, eight units wide and then 128. The
-narrow pair keeps a barrier after matching. A likely reason: with eight units there are few partners
-to choose from. Width matters, and so do training time, the learning rate and normalisation. Linear
-mode connectivity after matching is a fact about *what training finds*, not about all networks: the
-paper itself constructs two perfect networks that no permutation connects (section 4).
+lines below are those *after* matching, and the narrow pair keeps a barrier. A likely reason: with
+eight units there are few partners to choose from. Width matters, and so do training time, the
+learning rate and normalisation. Linear mode connectivity after matching is a fact about *what
+training finds*, not about all networks: the paper itself constructs two perfect networks that no
+permutation connects (section 4).
 """
 
 # %%
-small, pairs, barriers = rb.load_data("digits"), {}, {}
+small, matched = rb.load_data("digits"), {}
 for width in (8, 128):
-    nets = [rb.lab.MLP(inputs=64, hidden=(width, width), classes=10, seed=seed) for seed in (0, 1)]
-    a_small, b_small = (
-        rb.train(net, small, epochs=25, lr=3e-3, batch_size=128, seed=seed, progress=False).model
-        for seed, net in enumerate(nets)
-    )
-    pairs[width] = (a_small, b_small)
-
-# %%
-for width, (a_small, b_small) in pairs.items():
-    small_spec = rb.PermutationSpec.from_model(a_small, torch.zeros(1, 64))
-    permuted = small_spec.apply(
-        b_small, rb.weight_matching(small_spec, a_small, b_small).permutation
-    )
-    curves = [rb.linear_path(a_small, other, small.test) for other in (b_small, permuted)]
-    barriers[width] = [curve.barrier.loss for curve in curves]
-    print(
-        f"width {width:3}: barrier {barriers[width][0]:.2f} naive, {barriers[width][1]:.3f} matched"
-    )
-assert barriers[8][1] > 5 * barriers[128][1]
+    nets = [rb.lab.MLP(inputs=64, hidden=(width, width), classes=10, seed=k) for k in (0, 1)]
+    p, q = (rb.train(net, small, epochs=25, lr=3e-3, batch_size=128, seed=k, progress=False).model
+            for k, net in enumerate(nets))
+    small_spec = rb.PermutationSpec.from_model(p, torch.zeros(1, 64))
+    q_matched = small_spec.apply(q, rb.weight_matching(small_spec, p, q).permutation)
+    matched[f"width {width}"] = rb.linear_path(p, q_matched, small.test)
+rb.show.draw_curves(matched, title="after matching")
 
 # %% [markdown]
 """
@@ -270,38 +236,44 @@ straight line between the two stays low all the way.
 
 ## Exercises
 
-**00-1** · easy · 2 minutes. On a path the losses at five alphas are 0.1, 0.5, 0.7, 0.4, 0.3. How
-high is the barrier, as the paper defines it (the largest loss on the path, less the mean of the
-losses at its two ends)?
+Your numbers are drawn from a word of your choice, so that two readers have different answers.
+
+**00-1** · easy · 2 minutes. `losses` are the losses at five alphas of a path. How high is the
+barrier, as the paper defines it (the largest loss on the path, less the mean of the losses at its
+two ends)?
 
 <details><summary>Hint</summary>The ends are the first and the last number.</details>
 """
 
 # %% tags=["exercise"]
+reader = "..."  # your name, or any word
+losses = given("00-1", reader)
+print(losses)
 answer = ...
 # check("00-1", answer)
 
 # %% tags=["solution"]
-path = [0.1, 0.5, 0.7, 0.4, 0.3]
-answer = max(path) - 0.5 * (path[0] + path[-1])
+answer = max(losses) - 0.5 * (losses[0] + losses[-1])
 check("00-1", answer)
 
 # %% [markdown]
 """
-**00-2** · easy · 3 minutes. A network has three hidden layers of 4, 3 and 2 units. In how many ways
-can its hidden units be reordered without changing what it computes?
+**00-2** · easy · 3 minutes. A network has three hidden layers of the `sizes` below. In how many
+ways can its hidden units be reordered without changing what it computes?
 
-<details><summary>Hint</summary>Four units can stand in 4! orders, whatever order the other layers stand in.</details>
+<details><summary>Hint</summary>n units can stand in n! orders, whatever order the other layers stand in.</details>
 """
 
 # %% tags=["exercise"]
+sizes = given("00-2", reader)
+print(sizes)
 answer = ...
 # check("00-2", answer)
 
 # %% tags=["solution"]
 import math
 
-answer = math.factorial(4) * math.factorial(3) * math.factorial(2)
+answer = math.prod(math.factorial(size) for size in sizes)
 check("00-2", answer)
 
 # %% [markdown]
@@ -312,14 +284,12 @@ B and the rest of A.
 <details><summary>Hint</summary>One dictionary comprehension over the names of <code>a</code>; leave <code>a</code> itself alone.</details>
 """
 
-
 # %% tags=["exercise"]
 def mix(a, b, alpha):
     return ...
 
 
 # check("00-3", mix)
-
 
 # %% tags=["solution"]
 def mix(a, b, alpha):
@@ -330,10 +300,27 @@ check("00-3", mix)
 
 # %% [markdown]
 """
+**Beyond the ends** · figure · 5 minutes. The line from A to π(B) goes on behind both. Draw loss and
+accuracy from alpha = −0.5 to 1.5 for both lines. Are A and B the lowest points of their own lines?
+
+<details><summary>Hint</summary><code>rb.linear_path</code> takes <code>alphas=</code>, a list of numbers that contains 0 and 1.</details>
+"""
+
+# %% tags=["exercise"]
+# your figure
+
+# %% tags=["solution"]
+wide = [-0.5 + k / 10 for k in range(21)]
+ends = {"naive": b, "matched": b_matched}
+longer = {name: rb.linear_path(a, end, digits, alphas=wide) for name, end in ends.items()}
+rb.show.draw_curves(longer, title="beyond A and B")
+
+# %% [markdown]
+"""
 **Your own pair** · open · 20 minutes. Train two networks of a width of your choice on the small
 digits, match them, and draw both lines with `rb.show.draw_curves`. At which width does the matched
 barrier fall below a tenth of the naive one? Is the answer the same for seeds 2 and 3? The cell
-above "The course" has all that you need; your answer is a figure.
+above "The course" has all that you need.
 
 ## Questions
 
@@ -345,11 +332,12 @@ above "The course" has all that you need; your answer is a figure.
 **2.** The barrier between A and B is 0. What does that say?
 <details><summary>A and B are the same network.</summary>No: only that no loss on the line between them exceeds the mean of the ends.</details>
 <details><summary>A and B are linearly mode connected.</summary>Right.</details>
-<details><summary>The loss falls monotonically from A to B.</summary>No: it may fall and rise again, as on the green line above.</details>
+<details><summary>The loss falls monotonically from A to B.</summary>No: it may fall and rise again, as on the green line above, and it may rise up to the mean of the ends.</details>
 
 **3.** Does the average of A and π(B) need both networks when it is used?
 <details><summary>Yes, it is an ensemble.</summary>No: an ensemble averages outputs. Here the weights are averaged, and one network remains.</details>
 <details><summary>No.</summary>Right: it costs as much as one network.</details>
+<details><summary>Yes, B is needed to undo the permutation.</summary>No: π(B) computes the same function as B, so nothing has to be undone.</details>
 
 **4.** Is π(B) nearly equal to A?
 <details><summary>Yes, else the line could not be flat.</summary>No: it is still 86 % as far from A as B. A flat line does not need near ends.</details>
@@ -373,3 +361,11 @@ above "The course" has all that you need; your answer is a figure.
 
 # %% tags=["smoke"]
 assert rb.show.move_all(slider) == 11  # every position of every control was visited
+naive, green = lines["naive"].barrier, lines["matched"].barrier
+assert middle.loss > 0.3 and green.loss < 0.1 * naive.loss
+assert torch.allclose(before, after, atol=1e-3)
+for pair in rb.load_run("mnist-mlp-barrier")["pairs"]:
+    assert pair["matched"]["loss_barrier"] < 0.01 < 0.04 < pair["naive"]["accuracy_barrier"] + 1e-3
+    assert pair["matched"]["middle_loss"] < min(pair["matched"]["end_losses"])
+assert rb.evaluate(half_done, digits, model=b).accuracy < 0.6
+assert matched["width 8"].barrier.loss > 5 * matched["width 128"].barrier.loss

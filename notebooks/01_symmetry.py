@@ -41,7 +41,7 @@ what it was for *every* input?
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.course import check, figures
+from rebasin_edu.course import check, figures, given
 
 w1 = torch.tensor([[1.5, -0.5], [-1.0, 1.2], [0.6, 0.9]])  # (hidden, inputs)
 b1 = torch.tensor([0.1, -0.3, 0.2])  # (hidden,)
@@ -69,53 +69,25 @@ swapped = (w1[order], b1[order], w2[:, order])  # rows, biases, and the next lay
 x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
 difference = (network(x, w1, b1, w2) - network(x, *swapped)).abs().max()
 print(f"largest change of the output over 1,000 inputs: {difference:.1e}")
-assert difference < 1e-5
-
-figures.draw_network(
-    [swapped[0], swapped[2]],
-    permutation=order,
-    title="units 2, 1, 0: every unit took its lines along",
-)
+figures.draw_network([swapped[0], swapped[2]], permutation=order,
+                     title="units 2, 1, 0: every unit took its lines along")
 
 # %% [markdown]
 """
-## Slide through all the orders
+## All the orders
 
-Three units can stand in 3! = 6 orders. Move the slider: the discs carry their colours and their
-lines along, so that you can follow each unit. The text below the picture is the output for the
-input (1, 1).
-
-**Predict.** Does the output stay *exactly* the same, to the last bit, in all six?
+Three units can stand in 3! = 6 orders. **Predict.** Does the output stay *exactly* the same, to the
+last bit, in all six?
 """
 
 # %%
 import itertools
 
+prediction = "..."  # "yes" or "no"
 orders = [list(p) for p in itertools.permutations(range(3))]
-one = torch.tensor([[1.0, 1.0]])
-outputs = [network(one, w1[p], b1[p], w2[:, p]).item() for p in orders]
-
-
-def draw(p):
-    return figures.draw_network([w1[p], w2[:, p]], permutation=p)
-
-
-slider = rb.show.slider(
-    draw,
-    orders,
-    description="order",
-    text=lambda p: f"output {outputs[orders.index(p)]:.7f} for the input (1, 1)",
-)
-slider
-
-# %%
-many = torch.stack(
-    [network(x, w1[p], b1[p], w2[:, p]) for p in orders]
-)  # (orders, 1,000 inputs, 1)
-print(
-    f"largest difference between two orders, over 1,000 inputs: {(many - many[0]).abs().max():.1e}"
-)
-assert 0 < (many - many[0]).abs().max() < 1e-5
+outputs = torch.stack([network(x, w1[p], b1[p], w2[:, p]) for p in orders])  # (6, 1000, 1)
+print(f"you said: {prediction}")
+print(f"largest difference over 1,000 inputs: {(outputs - outputs[0]).abs().max():.1e}")
 
 # %% [markdown]
 """
@@ -123,7 +95,21 @@ If you said yes, you thought of real numbers. A computer adds floating-point num
 after each addition, so the order of a sum can change its last digit. "The same function" means:
 equal in exact arithmetic, and up to rounding on a computer. That is why this course compares with a
 tolerance.
+
+Move the slider: the discs carry their colours and their lines along, so that you can follow each
+unit. The line below the picture is the output for the input (1, 1).
 """
+
+# %%
+def picture(p):
+    return figures.draw_network([w1[p], w2[:, p]], permutation=p)
+
+
+one = torch.tensor([[1.0, 1.0]])
+slider = rb.show.slider(
+    picture, orders, description="order",
+    text=lambda p: f"output {network(one, w1[p], b1[p], w2[:, p]).item():.7f} for the input (1, 1)")
+slider
 
 # %% [markdown]
 r"""
@@ -175,19 +161,13 @@ three tensors.
 state = model.state_dict()
 permutation = spec.random(seed=1)
 shuffled = spec.apply(state, permutation)
-
 by_hand = state[weights[1]][permutation["hidden 2"]][:, permutation["hidden 1"]]
 assert torch.equal(shuffled[weights[1]], by_hand)  # by hand and by the library: the same
 
 inputs = torch.randn(100, 20, generator=torch.Generator().manual_seed(1))
-before = torch.func.functional_call(model, state, inputs)
-after = torch.func.functional_call(model, shuffled, inputs)
-print(
-    f"weights moved: {(shuffled[weights[1]] != state[weights[1]]).float().mean():.0%} of them "
-    "changed"
-)
-print(f"outputs moved: {(before - after).abs().max():.1e} at most")
-assert torch.allclose(before, after, atol=1e-5)
+before, after = (torch.func.functional_call(model, s, inputs) for s in (state, shuffled))
+print(f"{(by_hand != state[weights[1]]).float().mean():.0%} of the weights moved;",
+      f"the outputs change by {(before - after).abs().max():.1e} at most")
 
 # %% [markdown]
 """
@@ -198,11 +178,10 @@ together.)
 
 # %%
 p, q = spec.random(seed=1), spec.random(seed=2)
-in_two_steps, in_one_step = spec.apply(spec.apply(state, q), p), spec.apply(state, p @ q)
-assert all(torch.equal(in_two_steps[name], in_one_step[name]) for name in state)  # p @ q: q, then p
+two_steps, one_step = spec.apply(spec.apply(state, q), p), spec.apply(state, p @ q)  # q, then p
 undone = spec.apply(shuffled, permutation.inverse())
-assert all(torch.equal(undone[name], state[name]) for name in state)
-print("inverse and product behave as they should:", p @ p.inverse() == spec.identity())
+print("p @ q is q, then p:", all(torch.equal(two_steps[name], one_step[name]) for name in state))
+print("the inverse undoes it:", all(torch.equal(undone[name], state[name]) for name in state))
 
 # %% [markdown]
 """
@@ -215,8 +194,8 @@ to come nobody tells us the inverse: we have to *find* it, and this picture show
 
 # %%
 order = permutation["hidden 1"]
-restored = order[permutation.inverse()["hidden 1"]]
-strips = {"A": range(64), "permuted copy of A": order, "permuted copy, put back": restored}
+strips = {"A": range(64), "permuted copy of A": order,
+          "permuted copy, put back": order[permutation.inverse()["hidden 1"]]}
 figures.draw_rainbow(strips, title="one colour, one hidden unit")
 
 # %% [markdown]
@@ -230,10 +209,10 @@ three layers of 512 units, a calculator gives up; its logarithm does not.
 # %%
 import math
 
-big = rb.lab.MLP(inputs=784, hidden=(512, 512, 512), classes=10)
-big_spec = rb.PermutationSpec.from_model(big, torch.zeros(1, 784))
+big = rb.PermutationSpec.from_model(
+    rb.lab.MLP(inputs=784, hidden=(512, 512, 512), classes=10), torch.zeros(1, 784))
 print(f"by hand:    10^{3 * math.lgamma(512 + 1) / math.log(10):.1f}")
-print(f"by library: 10^{big_spec.log10_symmetries():.1f}, in {len(big_spec.groups)} groups")
+print(f"by library: 10^{big.log10_symmetries():.1f}, in {len(big.groups)} groups")
 print("atoms in the universe: 10^82, says the paper")
 
 # %% [markdown]
@@ -251,7 +230,7 @@ goes after.
 ## What could go wrong
 
 The commonest mistake in home-made merging code: the rows move and the next layer's columns are
-forgotten.
+forgotten. **Predict.** Does torch notice?
 """
 
 # %%
@@ -262,11 +241,11 @@ for name in (weights[0], biases[0]):
 wrong = torch.func.functional_call(model, broken, inputs)
 relative = (wrong - before).norm() / before.norm()
 print(f"the outputs change by {relative:.0%} of their size")
-assert relative > 0.1
 
 # %% [markdown]
 """
-Nothing crashed: all shapes still fit. A wrong spec fails the same silent way, so a spec comes with
+Nothing crashed: all shapes still fit. If you said yes, you thought of shapes; but the order of
+units has no shape. A wrong spec fails the same silent way, so a spec comes with
 a test that a wrong one practically cannot pass. `check` fills the network with random numbers,
 permutes every group at random, and compares the outputs in double precision.
 """
@@ -274,15 +253,11 @@ permutes every group at random, and compares the outputs in double precision.
 # %%
 print(f"the right spec changes the outputs by {spec.check(model, inputs):.0e}")
 
-forgotten = rb.PermutationSpec.from_axes(
-    {weights[0]: ("hidden 1", None), biases[0]: ("hidden 1",)}, model
-)
+forgotten = {weights[0]: ("hidden 1", None), biases[0]: ("hidden 1",)}
 try:
-    forgotten.check(model, inputs)
+    rb.PermutationSpec.from_axes(forgotten, model).check(model, inputs)
 except rb.errors.SpecError as error:
     print(f"the wrong one is refused: {error}")
-else:
-    raise AssertionError("a wrong spec must be refused")
 
 # %% [markdown]
 r"""
@@ -295,18 +270,20 @@ the paper, this course uses permutations only. **Predict.** May the sign of a Re
 """
 
 # %%
+prediction = "..."  # "yes" or "no"
 c = torch.tensor([0.5, 3.0, 10.0])
-scaled = network(x, c[:, None] * w1, c * b1, w2 / c)
-assert torch.allclose(scaled, network(x, w1, b1, w2), atol=1e-4)
-
-negative = -c  # an honest negative: a ReLU unit cannot be flipped
-flipped = network(x, negative[:, None] * w1, negative * b1, w2 / negative)
-print(f"scaling by c > 0 changes the output by {(scaled - network(x, w1, b1, w2)).abs().max():.1e}")
-print(f"scaling by c < 0 changes it by {(flipped - network(x, w1, b1, w2)).abs().max():.1f}")
-assert (flipped - network(x, w1, b1, w2)).abs().max() > 0.1
+changes = []
+for factor in (c, -c):
+    scaled = network(x, factor[:, None] * w1, factor * b1, w2 / factor)
+    changes.append((scaled - network(x, w1, b1, w2)).abs().max().item())
+print(f"you said: {prediction}; by c > 0 the output changes by {changes[0]:.1e}, "
+      f"by c < 0 by {changes[1]:.1f}")
 
 # %% [markdown]
 """
+A ReLU unit cannot be flipped. If you said yes, you thought of tanh, which is odd: tanh(−z) =
+−tanh(z). A ReLU cuts off one side, and after a flip it cuts off the other.
+
 ## Recap
 
 Hidden units have no names: reorder them, move rows, biases and the next columns together, and the
@@ -316,18 +293,23 @@ and a randomised check finds a wrong spec.
 
 ## Exercises
 
-**01-1** · easy · 3 minutes. The rows of a matrix were put in the order (2, 0, 1). Which order puts
+Your numbers are drawn from a word of your choice.
+
+**01-1** · easy · 3 minutes. The rows of a matrix were put in the `order` below. Which order puts
 them back?
 
 <details><summary>Hint</summary>Where does the unit that used to be at place 0 stand now?</details>
 """
 
 # %% tags=["exercise"]
+reader = "..."  # your name, or any word
+order = given("01-1", reader)
+print(order)
 answer = ...
 # check("01-1", answer)
 
 # %% tags=["solution"]
-answer = torch.tensor([2, 0, 1]).argsort()
+answer = torch.tensor(order).argsort()
 check("01-1", answer)
 
 # %% [markdown]
@@ -338,14 +320,12 @@ like the first one of this notebook, with its hidden units in the given order.
 <details><summary>Hint</summary>Rows of <code>w1</code>, entries of <code>b1</code>, and which axis of <code>w2</code>?</details>
 """
 
-
 # %% tags=["exercise"]
 def reorder(w1, b1, w2, order):
     return ...
 
 
 # check("01-2", reorder)
-
 
 # %% tags=["solution"]
 def reorder(w1, b1, w2, order):
@@ -357,18 +337,39 @@ check("01-2", reorder)
 # %% [markdown]
 """
 **01-3** · medium · 5 minutes. What is log10 of the number of symmetries of an MLP with two hidden
-layers of 100 units?
+layers of `width` units?
 
 <details><summary>Hint</summary><code>math.lgamma(n + 1)</code> is the natural logarithm of n!.</details>
 """
 
 # %% tags=["exercise"]
+width = given("01-3", reader)
+print(width)
 answer = ...
 # check("01-3", answer)
 
 # %% tags=["solution"]
-answer = 2 * math.lgamma(101) / math.log(10)
+answer = 2 * math.lgamma(width + 1) / math.log(10)
 check("01-3", answer)
+
+# %% [markdown]
+"""
+**How often until it is back?** · figure · 6 minutes. Draw as strips what `torch.tensor([1, 2, 0, 4,
+3])` does to five units when it is applied once, twice, … until the rainbow is back. Why does it
+take that many times?
+
+<details><summary>Hint</summary>If <code>now</code> says which unit stands where, <code>now[p]</code> is one application more.</details>
+"""
+
+# %% tags=["exercise"]
+# your figure
+
+# %% tags=["solution"]
+p, now, strips = torch.tensor([1, 2, 0, 4, 3]), torch.arange(5), {"A": torch.arange(5)}
+for times in range(1, 7):  # a cycle of three and a cycle of two: back after 6 = 3 · 2
+    now = now[p]
+    strips[f"{times} times"] = now
+figures.draw_rainbow(strips)
 
 # %% [markdown]
 """
@@ -416,3 +417,8 @@ and which of your units are not free? Your answer is a figure.
 
 # %% tags=["smoke"]
 assert rb.show.move_all(slider) == len(orders)  # every position of every control was visited
+assert difference < 1e-5 and 0 < (outputs - outputs[0]).abs().max() < 1e-5
+assert torch.allclose(before, after, atol=1e-5) and relative > 0.1
+assert all(torch.equal(two_steps[name], one_step[name]) for name in state)
+assert all(torch.equal(undone[name], state[name]) for name in state)
+assert changes[0] < 1e-4 and changes[1] > 0.1 and torch.equal(now, torch.arange(5))

@@ -33,35 +33,33 @@ The same two networks as in the tour. There are two things that one may average:
 (run both, take the mean of the outputs: an **ensemble**) and what they *are* (take the mean of each
 weight, run one network).
 
-**Predict.** Which of the two is better than A and B, and which is worse?
+**Predict.** Which of the two is as good as A and B or better: "outputs", "weights" or "both"?
 """
 
 # %%
-import os
-
 import torch
 import torch.nn.functional as F
 
 import rebasin_edu as rb
-from rebasin_edu.course import check, figures
+from rebasin_edu.course import check, figures, given
 
-FAST = bool(os.environ.get("REBASIN_EDU_FAST"))
 a, b = rb.load_or_train(rb.Recipe(seed=0)), rb.load_or_train(rb.Recipe(seed=1))
 state_a, state_b = a.state_dict(), b.state_dict()
 data = rb.load_data("mnist")
-digits = data.test.first(500 if FAST else 1000)
+digits = data.test.first(1000)
 
 # %%
+prediction = "..."  # "outputs", "weights" or "both"
 images, labels = digits
+half = {name: 0.5 * state_a[name] + 0.5 * state_b[name] for name in state_a}
 with torch.no_grad():
-    half = {name: 0.5 * state_a[name] + 0.5 * state_b[name] for name in state_a}
-    answers = {"A": a(images), "B": b(images), "mean of outputs": 0.5 * (a(images) + b(images))}
-    answers["mean of weights"] = torch.func.functional_call(a, half, images)  # (samples, classes)
+    answers = {"A": a(images), "B": b(images), "mean of outputs": 0.5 * (a(images) + b(images)),
+               "mean of weights": torch.func.functional_call(a, half, images)}
 
-for name, logits in answers.items():
-    loss = F.cross_entropy(logits, labels)
+print(f"you said: {prediction}")
+for name, logits in answers.items():  # (samples, classes)
     accuracy = (logits.argmax(1) == labels).float().mean()
-    print(f"{name:16} loss {loss:.3f}, accuracy {accuracy:.1%}")
+    print(f"{name:16} loss {F.cross_entropy(logits, labels):.3f}, accuracy {accuracy:.1%}")
 
 # %% [markdown]
 r"""
@@ -80,17 +78,13 @@ average, and it means something only if unit 17 is the same unit in both.
 
 # %%
 g = torch.Generator().manual_seed(0)
-Wa, Va, Wb, Vb = (
-    torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((6, 4), (3, 6)) * 2
-)
-mean_of_weights = 0.5 * (Va + Vb) @ (0.5 * (Wa + Wb))
-mean_of_outputs = 0.5 * (Va @ Wa + Vb @ Wb)
-crossed = 0.25 * (Va @ Wb + Vb @ Wa)
-assert torch.allclose(mean_of_weights, 0.5 * mean_of_outputs + crossed)
-print(
-    "two linear layers: the two averages differ by "
-    f"{(mean_of_weights - mean_of_outputs).norm() / mean_of_outputs.norm():.0%}"
-)
+Wa, Wb = torch.randn(2, 6, 4, generator=g)
+Va, Vb = torch.randn(2, 3, 6, generator=g)
+of_weights = 0.5 * (Va + Vb) @ (0.5 * (Wa + Wb))
+of_outputs = 0.5 * (Va @ Wa + Vb @ Wb)
+assert torch.allclose(of_weights, 0.5 * of_outputs + 0.25 * (Va @ Wb + Vb @ Wa), atol=1e-5)
+difference = (of_weights - of_outputs).norm() / of_outputs.norm()
+print(f"two linear layers: the two averages differ by {difference:.0%}")
 
 # %% [markdown]
 """
@@ -110,22 +104,10 @@ prediction = "..."  # "none", "small" or "as high"
 spec = rb.PermutationSpec.from_model(a, torch.zeros(1, 784))
 a_permuted = spec.apply(a, spec.random(seed=3))
 b_matched = spec.apply(b, rb.weight_matching(spec, a, b).permutation)
-
-alphas = 13 if FAST else 25
-lines = {
-    name: rb.linear_path(a, other, digits, alphas=alphas)
-    for name, other in {"A permuted": a_permuted, "naive": b, "matched": b_matched}.items()
-}
-for name, line in lines.items():
-    loss, accuracy = line.barrier
-    print(f"A to {name:11} barrier: loss {loss:.3f}, accuracy {100 * accuracy:.1f} points")
-
-# %%
+ends = {"A permuted": a_permuted, "naive": b, "matched": b_matched}
+lines = {name: rb.linear_path(a, end, digits) for name, end in ends.items()}
 print(f"you said: {prediction}")
-assert lines["A permuted"].barrier.loss > 0.5 and lines["matched"].barrier.loss < 0.05
-
-shown = {"from A to A permuted": lines["A permuted"], "matched": lines["matched"]}
-rb.show.draw_curves(shown, title="two right ends: A permuted (blue), π(B) (green)")
+rb.show.draw_curves(lines, end="end", title="from A to A permuted, to B (naive), to π(B) (matched)")
 
 # %% [markdown]
 """
@@ -137,24 +119,22 @@ It does not prove the reverse either. The green line shows that *some* copy of B
 It does not show that the two are alike:
 """
 
-
 # %%
 def flat(state):
     return torch.cat([value.flatten().double() for value in state.values()])
 
 
-ends = {"B": flat(state_b), "π(B)": flat(b_matched)}
-for name, vector in ends.items():
-    distance = (vector - flat(state_a)).norm() / (ends["B"] - flat(state_a)).norm()
-    print(
-        f"{name:5} distance to A: {distance:.3f} of |B − A|, cosine "
-        f"{torch.cosine_similarity(vector, flat(state_a), 0):.3f}"
-    )
+straight = {"B": flat(state_b) - flat(state_a), "π(B)": flat(b_matched) - flat(state_a)}
+for name, state in {"B": state_b, "π(B)": b_matched}.items():
+    distance = straight[name].norm() / straight["B"].norm()
+    cosine = torch.cosine_similarity(flat(state), flat(state_a), 0)
+    print(f"{name:5} distance to A: {distance:.3f} of |B − A|, cosine of all weights {cosine:.3f}")
 
 # %% [markdown]
 """
-π(B) is still 86 % as far from A as B was. Matching does not make two networks nearly equal; it
-makes them alike *enough* that the line between them is flat.
+π(B) keeps 0.865 of the distance, and the cosine of all weights is 0.26: matching does not make two
+networks nearly equal. It makes them alike *enough* that the line between them is flat. Why so
+little is enough is not settled; the theory of notebook 12 gives a part of the answer.
 
 Each curve is nothing but a loop over alpha:
 """
@@ -165,10 +145,8 @@ for alpha in lines["naive"].alphas:
     mixed = {name: (1 - alpha) * state_a[name] + alpha * state_b[name] for name in state_a}
     with torch.no_grad():
         by_hand.append(F.cross_entropy(torch.func.functional_call(a, mixed, images), labels).item())
-
 barrier = max(by_hand) - 0.5 * (by_hand[0] + by_hand[-1])
 print(f"barrier by hand {barrier:.3f}, by the library {lines['naive'].barrier.loss:.3f}")
-assert abs(barrier - lines["naive"].barrier.loss) < 1e-3
 
 # %% [markdown]
 """
@@ -186,17 +164,10 @@ network that has just begun its training. Three definitions are in use:
 """
 
 # %%
-little = data.subset(500, seed=0)
-beginner = rb.train(
-    rb.lab.MLP(seed=2), little, epochs=1, batch_size=100, seed=2, progress=False
-).model
+little, new = data.subset(500, seed=0), rb.lab.MLP(seed=2)
+beginner = rb.train(new, little, epochs=1, batch_size=100, seed=2, progress=False).model
 beginner_matched = spec.apply(beginner, rb.weight_matching(spec, a, beginner).permutation)
 uneven = rb.linear_path(a, beginner_matched, digits)
-heights = {name: barrier.loss for name, barrier in uneven.barriers.items()}
-assert (
-    heights["midpoint"] < 0 < 0.5 * abs(uneven.at(1).loss - uneven.at(0).loss) <= heights["paper"]
-)
-
 figures.draw_barriers(uneven, title="from A to a beginner (matched)")
 
 # %% [markdown]
@@ -215,41 +186,29 @@ units of |B − A|, by hand:
 """
 
 # %%
-first, second = (vector - flat(state_a) for vector in ends.values())
+first, second = straight.values()
 along = (second @ first / (first @ first)).item()
-rest = second - along * first
-height = (rest.norm() / first.norm()).item()
-print(
-    f"A (0, 0)   B (1, 0)   π(B) ({along:.3f}, {height:.3f});   one unit is {first.norm():.2f} long"
-)
+height = ((second - along * first).norm() / first.norm()).item()
+print(f"A (0, 0)   B (1, 0)   π(B) ({along:.3f}, {height:.3f}), in units of {first.norm():.2f}")
 
 # %% [markdown]
 """
 The loss at each point of a grid over this plane takes some minutes on all 10,000 test images, so it
-was measured once and is stored with the package. **Predict** how it looks: one valley or two?
+was measured once and is stored with the package. **Predict** how it looks: one valley that holds
+all three points, or two?
 """
 
 # %%
 run = rb.load_run("mnist-mlp-plane")
 plane = rb.Plane(**run["plane"])
-x, y = plane.points["π(B)"]
-assert (
-    abs(x - along) < 0.02
-    and abs(y - height) < 0.02
-    and abs(plane.distance / first.norm() - 1) < 0.01
-)
-
-print(
-    f"{run['data']}, {run['samples']:,} test images, {len(plane.x)} × {len(plane.y)} points; "
-    f"{run['command']}"
-)
-rb.show.draw_plane(plane, cap=1.2, title="test loss, 10,000 test images")
+rb.show.draw_plane(plane, cap=1.2, title=f"loss, {run['data']}, {run['samples']:,} test images")
 
 # %% [markdown]
 """
-B and π(B) are *one function in two places*. From A to B the way leads over a ridge; from A to π(B)
-it stays in one valley. Matching did not make B better: it chose, among all the copies of B, one on
-A's side of the ridge.
+If you said one, you thought of equal losses: A, B and π(B) are equally good. But B and π(B) are
+*one function in two places*. From A to B the way leads over a ridge; from A to π(B) it stays in one
+valley. Matching did not make B better: it chose, among all the copies of B, one on A's side of the
+ridge.
 """
 
 # %% [markdown]
@@ -259,54 +218,54 @@ A's side of the ridge.
 Look into the network at the midpoint. Push the images through A, through B and through the average,
 and write down for each hidden unit how much it *varies* from image to image before its ReLU.
 
-**Predict.** If units 17 of A and B have nothing to do with each other, how much does their average
-vary, compared with each of them?
+**Predict.** If units 17 of A and B have nothing to do with each other, does their average vary as
+much as each of them, about 70 % as much, or not at all?
 """
-
 
 # %%
 def before_relu(state):
     layers, h = [], images.flatten(1)
     for layer in ("linear1", "linear2", "linear3"):
-        z = h @ state[f"{layer}.weight"].T + state[f"{layer}.bias"]  # (samples, units)
-        layers.append(z)
-        h = torch.relu(z)
+        layers.append(h @ state[f"{layer}.weight"].T + state[f"{layer}.bias"])  # (samples, units)
+        h = torch.relu(layers[-1])
     return layers
 
 
 of_a, of_b, of_half = before_relu(state_a), before_relu(state_b), before_relu(half)
-for layer, (za, zb, z) in enumerate(zip(of_a, of_b, of_half), start=1):
-    kept = z.std(0).norm() / (0.5 * (za.std(0) + zb.std(0))).norm()
-    print(
-        f"layer {layer}: at the midpoint, the units keep {kept:.0%} of their parents' standard "
-        "deviation"
-    )
-    assert kept < (0.8, 0.4, 0.2)[layer - 1]
+kept = [(z.std(0).norm() / (0.5 * (za.std(0) + zb.std(0))).norm()).item()
+        for za, zb, z in zip(of_a, of_b, of_half)]
+print("standard deviation at the midpoint over the parents':", [f"{share:.0%}" for share in kept])
 
 # %% [markdown]
 """
-The standard deviation shrinks from layer to layer, to about a tenth in the third: **variance
-collapse**. What becomes of the outputs? **Predict.** Are the ten logits of the average in the wrong
-order, or only too small? Multiply them all by one number and look:
+If you said "as much", you thought of averaging two numbers; but where one unit is high the other is
+as often low, and they cancel in part. The standard deviation shrinks from layer to layer, to about
+a tenth in the third: **variance collapse**.
+
+What becomes of the outputs? **Predict.** Are the ten logits of the average in the wrong order, or
+only too small? Multiply them all by one factor and look. The second pair is there because one pair
+is an anecdote:
 """
 
 # %%
-logits = answers["mean of weights"]
-print(f"standard deviation of the logits: {logits.std():.2f}, of A's {answers['A'].std():.2f}")
-for factor in (1, 2, 5, 10):
-    accuracy = (logits.argmax(1) == labels).float().mean()
-    print(
-        f"logits × {factor:2}: loss {F.cross_entropy(factor * logits, labels):.2f}, accuracy "
-        f"{accuracy:.1%}"
-    )
-assert F.cross_entropy(5 * logits, labels) < 0.6 * F.cross_entropy(logits, labels)
+prediction = "..."  # "wrong order" or "too small"
+c, d = rb.load_or_train(rb.Recipe(seed=2)), rb.load_or_train(rb.Recipe(seed=3))
+with torch.no_grad():
+    second_pair = torch.func.functional_call(c, rb.lerp(c, d, 0.5), images)
+shrunk = (answers["A"].std() / answers["mean of weights"].std()).item()
+print(f"you said: {prediction}; the average's logits are {shrunk:.0f} times smaller than A's")
+figures.draw_logit_scale(
+    {"A": answers["A"], "naive, seeds 0 and 1": answers["mean of weights"],
+     "naive, seeds 2 and 3": second_pair}, labels, title="MNIST test, 1,000 images")
 
 # %% [markdown]
 r"""
-The logits have become thirteen times smaller: the network still ranks the digits fairly well (8 in
-10 are right), but is unsure of all of them. One factor removes most of the naive *loss* barrier,
-and no factor changes the accuracy. So loss and accuracy barriers tell different things, and one
-should always look at both.
+Mostly too small. The network still ranks the digits fairly well (8 in 10 are right, 9 in 10 for the
+second pair), but is unsure of all of them. One factor takes the loss from 1.21 to 0.54 at the same
+81 %, and from 0.99 to 0.20 at the same 93 % for the second pair. So **most of the naive loss
+barrier is the scale of the logits**; the smaller part, and the whole accuracy barrier, is wrong
+answers, which no factor mends. Loss and accuracy barriers tell different things, and one should
+always look at both.
 
 Where does the collapse come from? For one layer there is a law. Let X and Y have standard
 deviations $\sigma_0, \sigma_1$ and correlation $\rho$; then
@@ -328,19 +287,10 @@ standard deviation are to remain at the midpoint?
 """
 
 # %%
-rhos, shares = (
-    ([0, 0.5, 1], [0, 0.5, 1]) if FAST else ([-0.5, 0, 0.4, 0.7, 1], [0, 0.25, 0.5, 0.75, 1])
-)
 vectors = rb.show.slider_grid(
-    figures.draw_vector_diagram,
-    rhos,
-    shares,
-    descriptions=("rho", "alpha"),
-    text=lambda rho, alpha: (
-        f"correlation {rho}, alpha {alpha}: {figures.mixed_std(rho, alpha):.2f} of 1"
-    ),
-    start=(1, len(shares) // 2),
-)
+    figures.draw_vector_diagram, [-0.5, 0, 0.4, 0.7, 1], [0, 0.25, 0.5, 0.75, 1],
+    descriptions=("rho", "alpha"), start=(1, 2),
+    text=lambda rho, alpha: f"{figures.mixed_std(rho, alpha):.2f} standard deviations remain")
 vectors
 
 # %% [markdown]
@@ -351,32 +301,25 @@ digit: its inputs are the images, so its output *is* the mix of A's and B's. Her
 together, at five alphas:
 """
 
-
 # %%
 def law(s0, s1, rho, alpha):
-    return (
-        ((1 - alpha) ** 2 * s0**2 + alpha**2 * s1**2 + 2 * alpha * (1 - alpha) * s0 * s1 * rho)
-        .clamp_min(0)
-        .sqrt()
-    )
-
+    ends = ((1 - alpha) * s0) ** 2 + (alpha * s1) ** 2
+    return (ends + 2 * alpha * (1 - alpha) * s0 * s1 * rho).clamp_min(0).sqrt()
 
 # %%
-measured = {}
+shares, measured, gap = [0, 0.25, 0.5, 0.75, 1], {}, 0.0
 for name, other in {"naive": state_b, "matched": b_matched}.items():
     x, y = of_a[0], before_relu(other)[0]
     s0, s1 = x.std(0, correction=0), y.std(0, correction=0)
     rho = ((x - x.mean(0)) * (y - y.mean(0))).mean(0) / (s0 * s1)
-    measured[name] = ([0, 0.25, 0.5, 0.75, 1], [])
-    for alpha in measured[name][0]:
-        sd = before_relu(rb.lerp(state_a, other, alpha))[0].std(0, correction=0)
-        assert torch.allclose(sd, law(s0, s1, rho, alpha), atol=1e-4)
-        measured[name][1].append((sd.norm() / ((1 - alpha) * s0 + alpha * s1).norm()).item())
+    mixed = [before_relu(rb.lerp(state_a, other, k))[0].std(0, correction=0) for k in shares]
+    gap = max(gap, *((sd - law(s0, s1, rho, k)).abs().max().item() for sd, k in zip(mixed, shares)))
+    ratios = [(sd.norm() / ((1 - k) * s0 + k * s1).norm()).item() for sd, k in zip(mixed, shares)]
+    measured[name] = (shares, ratios)
+print(f"largest difference between law and network, 512 units at five alphas: {gap:.0e}")
 
 # %%
-figures.draw_standard_deviations(
-    [0, 0.25, 0.5, 0.75, 1], measured, title="first layer: all 512 units together, and the law"
-)
+figures.draw_standard_deviations(shares, measured, title="first layer: all 512 units, and the law")
 
 # %% [markdown]
 r"""
@@ -387,13 +330,13 @@ layer:
 """
 
 # %%
-solid, dotted = {}, {}
-for name, other in {"naive": b, "matched": b_matched}.items():
-    layers = rb.diagnose(a, other, digits).layers[:3]
-    solid[name], dotted[name] = [x.measured for x in layers], [x.predicted for x in layers]
-    means = ", ".join(f"{x.mean_correlation:+.2f}" for x in layers)
-    print(f"{name:8} mean correlation of paired units: {means}")
-figures.draw_variance_collapse(solid, dotted, title="at the midpoint between A and B")
+layers = {name: rb.diagnose(a, end, digits).layers[:3] for name, end in list(ends.items())[1:]}
+for name, rows in layers.items():
+    print(f"{name:8} correlation of paired units: {[f'{x.mean_correlation:+.2f}' for x in rows]}")
+figures.draw_variance_collapse(
+    {name: [x.measured for x in rows] for name, rows in layers.items()},
+    {name: [x.predicted for x in rows] for name, rows in layers.items()},
+    title="at the midpoint between A and B")
 
 # %% [markdown]
 """
@@ -403,30 +346,18 @@ network: what each layer keeps is multiplied from layer to layer.
 Is the collapse only a sign of the trouble, or the trouble itself? Test it: **repair the statistics
 and nothing else**. `repair_statistics` takes the naive average and gives each hidden unit back the
 mean and standard deviation that its parents have on training images. The units are still the wrong
-pairs. **Predict** the accuracy.
+pairs. **Predict** the accuracy: as before (81 %), in between, or that of the parents (98 %)?
 """
 
 # %%
-some = data.subset(1000, seed=0).train
-for name, other in {"naive": b, "matched": b_matched}.items():
-    repaired = rb.repair_statistics(a, other, some).weights
-    plain, after = (rb.evaluate(x, digits, model=a) for x in (rb.lerp(a, other, 0.5), repaired))
-    print(
-        f"{name:8} midpoint: {plain.accuracy:.1%}, loss {plain.loss:.2f};  repaired: "
-        f"{after.accuracy:.1%}, loss {after.loss:.2f}"
-    )
-    if name == "naive":
-        assert (
-            after.loss < 0.5 * plain.loss
-            and plain.accuracy + 0.03 < after.accuracy < lines["naive"].accuracy[0]
-        )
-
-# %%
-stored = run["middles"]["naive"]
-print(
-    f"on {run['samples']:,} test images, naive: {stored['plain']['accuracy']:.1%}, repaired: "
-    f"{stored['repaired']['accuracy']:.1%}"
-)
+prediction = "..."  # "as before", "in between" or "parents"
+some, scores = data.subset(1000, seed=0).train, {}
+for name, end in list(ends.items())[1:]:
+    repaired = rb.repair_statistics(a, end, some).weights
+    scores[name] = [rb.evaluate(x, digits, model=a) for x in (rb.lerp(a, end, 0.5), repaired)]
+    words = [f"{score.accuracy:.1%} (loss {score.loss:.2f})" for score in scores[name]]
+    print(f"{name:8} midpoint: {words[0]}, repaired: {words[1]}")
+print(f"you said: {prediction}")
 
 # %% [markdown]
 r"""
@@ -445,11 +376,8 @@ alpha = 0, ½ and 1, as it is often done to save time:
 # %%
 three = rb.linear_path(a, beginner_matched, digits, alphas=3)
 worst = uneven.alphas[uneven.loss.index(max(uneven.loss))]
-print(
-    f"barrier at 3 alphas: {three.barrier.loss:.2f};  at 25: {uneven.barrier.loss:.2f}, highest "
-    f"at alpha = {worst:.2f}"
-)
-assert uneven.barrier.loss > 1.1 * three.barrier.loss
+print(f"barrier at 3 alphas: {three.barrier.loss:.2f}; at 25: {uneven.barrier.loss:.2f}",
+      f"(highest at alpha = {worst:.2f})")
 
 # %% [markdown]
 """
@@ -460,37 +388,30 @@ alphas, as in the paper, cost little: `linear_path` reads the data once for all 
 
 A ReLU unit can be *scaled*: inputs times $c$, outputs divided by $c$, same function (end of
 notebook 01). Let us scale each unit of A by its own random factor. No unit moved, so matching has
-nothing to find. **Predict** the barrier between A and this copy.
+nothing to find. **Predict.** Is there a barrier between A and this copy?
 """
 
 # %%
-g, scaled = (
-    torch.Generator().manual_seed(1),
-    {name: value.clone() for name, value in state_a.items()},
-)
+g, scaled = torch.Generator().manual_seed(1), {name: x.clone() for name, x in state_a.items()}
 for layer, reader in (("linear1", "linear2"), ("linear2", "linear3"), ("linear3", "head")):
-    c = 16 ** (2 * torch.rand(512, generator=g) - 1)  # between 1/16 and 16
-    scaled[f"{layer}.weight"] *= c[:, None]
-    scaled[f"{layer}.bias"] *= c
-    scaled[f"{reader}.weight"] /= c
+    factor = 16 ** (2 * torch.rand(512, generator=g) - 1)  # between 1/16 and 16
+    scaled[f"{layer}.weight"] *= factor[:, None]
+    scaled[f"{layer}.bias"] *= factor
+    scaled[f"{reader}.weight"] /= factor
 same = torch.func.functional_call(a, scaled, images)
-assert torch.allclose(same, a(images), atol=1e-2)
+print(f"the function changes by {(same - answers['A']).abs().max():.0e}")
 
 # %%
 matching = rb.weight_matching(spec, a, scaled)
 line = rb.linear_path(a, spec.apply(scaled, matching.permutation), digits)
 print("units that matching moves:", sum(matching.permutation.moved(group) for group in spec.groups))
-print(
-    f"barrier {line.barrier.loss:.3f}, against {lines['matched'].barrier.loss:.3f} between A and "
-    "the matched B"
-)
-assert line.barrier.loss > 0.05
+print(f"barrier {line.barrier.loss:.3f}; A to π(B) {lines['matched'].barrier.loss:.3f}")
 
 # %% [markdown]
 """
-The same function once more, nothing permuted at all, and a barrier. The factors here are far apart
-on purpose. Permutations are not the only symmetry, and the paper does not claim that they explain
-everything.
+The same function once more, nothing permuted at all, and a barrier. If you said no, you thought
+that permutations are the only symmetry; the line runs through weights, and these moved. The factors
+here are far apart on purpose, and the paper does not claim that permutations explain everything.
 
 ## Recap
 
@@ -503,41 +424,43 @@ so draw the curve, of loss and of accuracy.
 
 ## Exercises
 
-**02-1** · easy · 4 minutes. At alpha = 0, ¼, ½, ¾, 1 the losses are 0.2, 0.9, 0.7, 0.5, 0.4. Give
-the three barriers as a tuple: (paper, line, midpoint).
+Your numbers are drawn from a word of your choice.
 
-<details><summary>Hint</summary>The straight line between the ends is at 0.2, 0.25, 0.3, 0.35, 0.4.</details>
+**02-1** · easy · 4 minutes. `losses` are those at alpha = 0, ¼, ½, ¾, 1. Give the three barriers as
+a tuple: (paper, line, midpoint).
+
+<details><summary>Hint</summary>The straight line between the ends rises by a quarter of their difference at each step.</details>
 """
 
 # %% tags=["exercise"]
+reader = "..."  # your name, or any word
+losses = given("02-1", reader)
+print(losses)
 answer = ...
 # check("02-1", answer)
 
 # %% tags=["solution"]
-losses = [0.2, 0.9, 0.7, 0.5, 0.4]
-straight = [0.2 + k / 4 * (0.4 - 0.2) for k in range(5)]
-ends = 0.5 * (losses[0] + losses[-1])
-answer = (
-    max(losses) - ends,
-    max(value - low for value, low in zip(losses, straight)),
-    losses[2] - ends,
-)
+line = [losses[0] + k / 4 * (losses[-1] - losses[0]) for k in range(5)]
+highest = max(value - low for value, low in zip(losses, line))
+answer = (max(losses) - line[2], highest, losses[2] - line[2])
 check("02-1", answer)
 
 # %% [markdown]
 """
-**02-2** · easy · 4 minutes. Two matched units have the same standard deviation and a correlation of
-0.4. What share of the *variance* is lost at the midpoint between them?
+**02-2** · easy · 4 minutes. Two matched units have the same standard deviation and the correlation
+`rho`. What share of the *variance* is lost at the midpoint between them?
 
 <details><summary>Hint</summary>Variance is the square of the standard deviation; put alpha = ½ into the law.</details>
 """
 
 # %% tags=["exercise"]
+rho = given("02-2", reader)
+print(rho)
 answer = ...
 # check("02-2", answer)
 
 # %% tags=["solution"]
-answer = 1 - (0.5**2 + 0.5**2 + 2 * 0.5 * 0.5 * 0.4)
+answer = 1 - (0.5**2 + 0.5**2 + 2 * 0.5 * 0.5 * rho)
 check("02-2", answer)
 
 # %% [markdown]
@@ -548,14 +471,12 @@ plane through them, as a pair, with `a` at (0, 0), `b` at (1, 0), and lengths in
 <details><summary>Hint</summary>The first coordinate is a projection: (c − a)·(b − a) over (b − a)·(b − a). What is left over, and how long is it?</details>
 """
 
-
 # %% tags=["exercise"]
 def coordinates(a, b, c):
     return ...
 
 
 # check("02-3", coordinates)
-
 
 # %% tags=["solution"]
 def coordinates(a, b, c):
@@ -575,14 +496,12 @@ remain.
 <details><summary>Hint</summary>Put equal standard deviations and alpha = ½ into the law, and solve it for the correlation.</details>
 """
 
-
 # %% tags=["exercise"]
 def needed(share):
     return ...
 
 
 # check("02-4", needed)
-
 
 # %% tags=["solution"]
 def needed(share):
@@ -593,10 +512,24 @@ check("02-4", needed)
 
 # %% [markdown]
 """
+**Unequal units** · figure · 4 minutes. A unit of A has the standard deviation 1, its partner in B
+3, and they are uncorrelated. Draw the vector diagram of their mix where it varies least. Why is
+that not at the midpoint?
+
+<details><summary>Hint</summary><code>figures.draw_vector_diagram(rho, alpha, sigma=(1, 3))</code>; the mix is shortest where it is at a right angle to the chord.</details>
+"""
+
+# %% tags=["exercise"]
+# your figure
+
+# %% tags=["solution"]
+figures.draw_vector_diagram(0, 0.1, sigma=(1, 3))  # alpha = 1² / (1² + 3²)
+
+# %% [markdown]
+"""
 **The factor at every alpha** · open · 20 minutes. Find, for each alpha on the naive line, the one
 factor on the logits that gives the lowest loss on the first half of the test images, and draw the
-loss on the other half, with and without it. How high is the barrier of the second curve? Your
-answer is a figure.
+loss on the other half, with and without it. How high is the barrier of the second curve?
 
 ## Questions
 
@@ -640,6 +573,24 @@ answer is a figure.
 """
 
 # %% tags=["smoke"]
-assert rb.show.move_all(vectors) == len(rhos) + len(
-    shares
-)  # every position of every control was visited
+assert rb.show.move_all(vectors) == 10  # every position of every control was visited
+assert lines["A permuted"].barrier.loss > 0.5 and lines["matched"].barrier.loss < 0.05
+assert abs(barrier - lines["naive"].barrier.loss) < 1e-3 and difference > 0.1
+heights = {name: each.loss for name, each in uneven.barriers.items()}
+assert heights["midpoint"] < 0
+assert 0 < 0.5 * abs(uneven.at(1).loss - uneven.at(0).loss) <= heights["paper"]
+assert uneven.barrier.loss > 1.1 * three.barrier.loss
+x, y = plane.points["π(B)"]
+assert max(abs(x - along), abs(y - height), abs(plane.distance / first.norm() - 1)) < 0.02
+assert abs(second.norm() / first.norm() - 0.865) < 0.002
+
+# %% tags=["smoke"]
+assert kept[0] < 0.8 and kept[1] < 0.4 and kept[2] < 0.2 and gap < 1e-4
+for logits, before, after in ((answers["mean of weights"], 1.21, 0.54), (second_pair, 0.99, 0.20)):
+    losses = [F.cross_entropy(k * logits, labels).item() for k in torch.linspace(1, 20, 100)]
+    assert abs(losses[0] - before) < 0.01 and abs(min(losses) - after) < 0.03
+plain, after = scores["naive"]
+assert after.loss < 0.5 * plain.loss
+assert plain.accuracy + 0.03 < after.accuracy < lines["naive"].accuracy[0]
+assert torch.allclose(same, answers["A"], atol=1e-2)
+assert rb.linear_path(a, scaled, digits, alphas=3).barrier.loss > 0.05

@@ -41,29 +41,22 @@ notebook 03.
 
 # %%
 import itertools
-import os
 import random
 
 import torch
 
 import rebasin_edu as rb
-from rebasin_edu.course import check, figures
+from rebasin_edu.course import check, figures, given
 
 assign = rb.matching.assign
-FAST = bool(os.environ.get("REBASIN_EDU_FAST"))
-
-# %%
 shallow = [rb.lab.MLP(inputs=12, hidden=(16,), classes=4, seed=seed) for seed in (0, 1)]
-(w_a, c_a, out_a, _), (w_b, c_b, out_b, _) = (list(net.state_dict().values()) for net in shallow)
-by_hand = assign(
-    w_a @ w_b.T + torch.outer(c_a, c_b) + out_a.T @ out_b
-)  # (16 places of A, 16 units of B)
+(w_a, c_a, out_a, _), (w_b, c_b, out_b, _) = (net.state_dict().values() for net in shallow)
+by_hand = assign(w_a @ w_b.T + torch.outer(c_a, c_b) + out_a.T @ out_b)  # (16 of A, 16 of B)
 
 spec = rb.PermutationSpec.from_model(shallow[0], torch.zeros(1, 12))
-for seed in range(3):
-    (permutation,) = rb.weight_matching(spec, *shallow, seed=seed).permutation.values()
-    assert torch.equal(permutation, by_hand)
-print("the library finds the permutation found by hand, with every seed")
+three = [rb.weight_matching(spec, *shallow, seed=seed).permutation for seed in range(3)]
+print("the library finds the same, with every seed:",
+      all(torch.equal(*permutation.values(), by_hand) for permutation in three))
 
 # %% [markdown]
 r"""
@@ -76,7 +69,6 @@ contains $P_2$, and that of layer 2 contains $P_1$. To match one we need the oth
 For an MLP of any depth, here is all that this notebook needs, as code. A network is a list of pairs
 (weight, bias), one a layer, and a permutation a list of orders, one a hidden layer:
 """
-
 
 # %%
 def layers(state):
@@ -95,16 +87,12 @@ def permuted(b, orders):  # B with each hidden layer's units in the given order
 def objective(a, b, orders):  # the inner product of A and the permuted B
     return sum((x * y).sum() for pair in zip(a, permuted(b, orders)) for x, y in zip(*pair)).item()
 
-
 # %%
-def similarity(
-    a, b, orders, k
-):  # (n, n): what place i of layer k gains from unit j, all other layers fixed
+def similarity(a, b, orders, k):  # (n, n): what unit j adds at place i of layer k, all others fixed
     others = [torch.arange(len(p)) if number == k else p for number, p in enumerate(orders)]
     (w_b, bias_b), (out_b, _) = permuted(b, others)[k : k + 2]
     (w_a, bias_a), (out_a, _) = a[k : k + 2]
     return w_a @ w_b.T + torch.outer(bias_a, bias_b) + out_a.T @ out_b
-
 
 # %% [markdown]
 """
@@ -117,12 +105,11 @@ best of all 576 pairs?
 """
 
 # %%
+prediction = "..."  # "yes" or "no"
 nets = [rb.lab.MLP(inputs=3, hidden=(4, 4), classes=2, seed=seed) for seed in (21, 22)]
 four = [layers(net.state_dict()) for net in nets]
-all_orders = [list(order) for order in itertools.permutations(range(4))]
-values = torch.tensor(
-    [[objective(*four, [p, q]) for q in all_orders] for p in all_orders]
-)  # (24, 24)
+every = [list(order) for order in itertools.permutations(range(4))]
+values = torch.tensor([[objective(*four, [p, q]) for q in every] for p in every])  # (24, 24)
 
 
 def walk(first):  # from the identity, layer `first` first: the (row, column) of every state
@@ -130,26 +117,14 @@ def walk(first):  # from the identity, layer `first` first: the (row, column) of
     for update in range(12):
         k = (first + update) % 2
         orders[k] = assign(similarity(*four, orders, k))
-        path.append(tuple(all_orders.index(order.tolist()) for order in orders))
+        path.append(tuple(every.index(order.tolist()) for order in orders))
     return path
-
 
 # %%
 paths = {"layer 1 first": walk(0), "layer 2 first": walk(1)}
-figures.draw_landscape(values.numpy(), paths, title="every pair of permutations of two layers")
-
-# %%
 best = divmod(int(values.argmax()), 24)
-local = (values >= values.max(0, keepdim=True).values) & (
-    values >= values.max(1, keepdim=True).values
-)
-print(
-    f"{values.numel()} pairs of permutations; in {int(local.sum())} of them neither layer can "
-    "improve alone"
-)
-for name, path in paths.items():
-    print(f"{name}: ends at the best of all: {path[-1] == best}")
-    assert local[path[-1]]
+print(f"you said: {prediction};", {name: path[-1] == best for name, path in paths.items()})
+figures.draw_landscape(values.numpy(), paths, title="every pair of permutations of two layers")
 
 # %% [markdown]
 """
@@ -165,7 +140,6 @@ the layers in random order, each by the best assignment with all others fixed, a
 sweep over the layers changes nothing. (It climbs, since we maximise; the distance between the
 networks descends.)
 """
-
 
 # %%
 def descend(a, b, seed=0):
@@ -183,7 +157,6 @@ def descend(a, b, seed=0):
         if all(torch.equal(x, y) for x, y in zip(before, orders)):
             return orders, updates
 
-
 # %% [markdown]
 """
 To see whether it works, we plant an answer. A is random, with three hidden layers of eight units. B
@@ -197,58 +170,34 @@ Middle: which unit of A stands at each place; a layer in order is a rainbow. Rig
 """
 
 # %%
-model = rb.lab.MLP(inputs=12, hidden=(8, 8, 8), classes=4, seed=0)
-spec = rb.PermutationSpec.from_model(model, torch.zeros(1, 12))
-planted, generator = spec.random(seed=11), torch.Generator().manual_seed(0)
-state_a = model.state_dict()
-noisy = {
-    name: w + w.std() * torch.randn(w.shape, generator=generator) for name, w in state_a.items()
-}
-state_b = spec.apply(noisy, planted)
+def planted_pair(hidden, noise, seeds):  # A, a noisy permuted copy of it, and the permutation
+    net = rb.lab.MLP(inputs=12, hidden=hidden, classes=4, seed=seeds[0])
+    spec, g = rb.PermutationSpec.from_model(net, torch.zeros(1, 12)), torch.Generator()
+    g.manual_seed(seeds[0])
+    a = net.state_dict()
+    noisy = {name: w + noise * w.std() * torch.randn(w.shape, generator=g) for name, w in a.items()}
+    planted = spec.random(seed=seeds[1])
+    return spec, a, spec.apply(noisy, planted), planted
 
+# %%
+spec, state_a, state_b, planted = planted_pair((8, 8, 8), 1, seeds=(0, 11))
 small_a, small_b = layers(state_a), layers(state_b)
-found, updates = descend(small_a, small_b)
-states = [[torch.arange(8)] * 3] + [orders for _, _, orders in updates]
-heights = [objective(small_a, small_b, orders) for orders in states]
-units = [[truth[p].tolist() for truth, p in zip(planted.values(), orders)] for orders in states]
-assert all(later >= earlier for earlier, later in itertools.pairwise(heights))
-
+small_found, updates = descend(small_a, small_b)
+descent = figures.Descent(updates, planted, lambda orders: objective(small_a, small_b, orders))
+figures.draw_updates(descent, [0, 1, 2, 3, 4, 7, 8, len(updates)])
 
 # %%
-def picture(step):
-    k, matrix, _ = updates[max(step, 1) - 1]
-    before, strips = states[max(step, 1) - 1], dict(zip("123", units[step]))
-    return figures.draw_update(
-        matrix, before[k], states[step][k], strips, heights, step, layer=str(k + 1)
-    )
-
-
-names = ["start"] + [f"{n}: layer {k + 1}" for n, (k, _, _) in enumerate(updates, 1)]
-shown = [0, 1, 2, 3, 4, 7, 8, len(updates)]
-figures.draw_updates(
-    [units[n] for n in shown],
-    [names[n].replace(": ", "\n") for n in shown],
-    [heights[n] for n in shown],
-)
-
-# %%
-stepper = rb.show.slider(
-    picture,
-    range(len(states)),
-    description="update",
-    label=names.__getitem__,
-    text=lambda n: (
-        f"{names[n]}: objective {heights[n]:.2f}, {heights[n] - heights[max(n - 1, 0)]:+.2f}"
-    ),
-)
+prediction = "..."  # "yes" or "no"
+stepper = rb.show.slider(lambda step: figures.draw_update(descent, step), range(len(updates) + 1),
+                         description="update", label=descent.name)
 stepper
 
 # %% [markdown]
 """
-The first update sees little: it matches one layer while its neighbours are still in the wrong
-order. A neighbour in the right order makes the next similarity matrix sharper, and layers updated
-early are put right in the second sweep. A last sweep changes nothing, and so shows that the descent
-is done.
+If you said yes, you thought of one layer alone. The first update sees little: it matches one layer
+while its neighbours are still in the wrong order. A neighbour in the right order makes the next
+similarity matrix sharper, and layers updated early are put right in the second sweep. A last sweep
+changes nothing, and so shows that the descent is done.
 
 The library does the same with less work: it keeps what did not change between updates. Do both
 agree?
@@ -256,12 +205,9 @@ agree?
 
 # %%
 match = rb.weight_matching(spec, state_a, state_b)
-assert all(torch.equal(x, y) for x, y in zip(found, planted.inverse().values()))
-assert all(torch.equal(x, y) for x, y in zip(found, match.permutation.values()))
-print(
-    f"every unit is back in place; gain {heights[-1] - heights[0]:.2f} by hand, {match.gain:.2f} "
-    "by the library"
-)
+print("every unit is back in place, by hand and by the library:",
+      all(torch.equal(x, y) and torch.equal(x, z) for x, y, z in zip(
+          small_found, planted.inverse().values(), match.permutation.values())))
 
 # %% [markdown]
 r"""
@@ -274,8 +220,8 @@ about $f(x) = x$, and a small $\varepsilon$:
 $$A:\ (1\ \ 0)\begin{pmatrix}1&0\\0&\varepsilon\end{pmatrix}\begin{pmatrix}1\\1+\varepsilon\end{pmatrix}x \qquad
 B:\ (0\ \ 1)\begin{pmatrix}0&0\\0&1\end{pmatrix}\begin{pmatrix}1\\1+\varepsilon\end{pmatrix}x$$
 
-**Predict.** A computes $x$ and B computes $(1+\varepsilon)x$. What does the midpoint network
-compute after greedy matching, front to back?
+**Predict.** A computes $x$ and B computes $(1+\varepsilon)x$. Does the midpoint network compute
+about $x$, too, after greedy matching, front to back?
 """
 
 # %%
@@ -284,31 +230,23 @@ first = torch.tensor([[1.0], [1 + eps]])
 middle_a, middle_b = torch.tensor([[1.0, 0], [0, eps]]), torch.tensor([[0.0, 0], [0, 1]])
 net_a = [(first, zero(2)), (middle_a, zero(2)), (torch.tensor([[1.0, 0]]), zero(1))]
 net_b = [(first, zero(2)), (middle_b, zero(2)), (torch.tensor([[0.0, 1]]), zero(1))]
-
-
-def midpoint(orders):  # what the midpoint network multiplies its input by
-    one, two, three = [(x + y) / 2 for (x, _), (y, _) in zip(net_a, permuted(net_b, orders))]
-    return (three @ two @ one).item()
-
-
 p1 = assign(first @ first.T)  # greedy: layer 1 looks back at the inputs only,
 p2 = assign(middle_a @ middle_b[:, p1].T)  # and layer 2 looks back at layer 1
-# %%
-greedy, descent = [p1, p2], descend(net_a, net_b)[0]
-for name, pair in {"greedy": greedy, "descent": descent}.items():
-    print(f"{name:7} {[p.tolist() for p in pair]}: the midpoint computes {midpoint(pair):.4f} x")
-assert (
-    abs(midpoint(greedy) - (0.25 + (1 + eps) ** 2 / 4)) < 1e-6
-    and abs(midpoint(descent) - (1 + eps / 2)) < 1e-6
-)
+
+computes = {}
+for name, pair in {"greedy": [p1, p2], "descent": descend(net_a, net_b)[0]}.items():
+    one, two, three = [(x + y) / 2 for (x, _), (y, _) in zip(net_a, permuted(net_b, pair))]
+    computes[name] = (three @ two @ one).item()
+    print(f"{name:7} {[p.tolist() for p in pair]}: the midpoint computes {computes[name]:.4f} x")
 
 # %% [markdown]
 r"""
-Greedy keeps both layers as they are, because looking back shows no reason to move, and the midpoint
-does *half* of what both networks do. Looking back *and* ahead, the descent swaps both layers and
-lands at $(1 + \varepsilon/2)\,x$. One sweep is not enough on a real network either: after a single
-sweep of Algorithm 1, the paper's ResNet50 stays at about 7 % ImageNet accuracy at the midpoint,
-against 51 % when it runs to its end and 76 % of the networks themselves (A.7.1).
+If you said yes, you thought that close networks have a close average. Greedy keeps both layers as
+they are, because looking back shows no reason to move, and the midpoint does *half* of what both
+networks do. Looking back *and* ahead, the descent swaps both layers and lands at $(1 +
+\varepsilon/2)\,x$. One sweep is not enough on a real network either: after a single sweep of
+Algorithm 1, the paper's ResNet50 stays at about 7 % ImageNet accuracy at the midpoint, against 51 %
+when it runs to its end and 76 % of the networks themselves (A.7.1).
 """
 
 # %% [markdown]
@@ -328,47 +266,29 @@ shortest tour.**
 
 # %%
 cities = torch.rand(6, 2, generator=torch.Generator().manual_seed(179), dtype=torch.float64)
-distances, circle, eye = (
-    torch.cdist(cities, cities),
-    torch.eye(6).double().roll(1, 1),
-    torch.eye(6).double(),
-)
-strong = 5 * 6 * max(1.0, distances.max().item())
-tsp_a, tsp_b = strong * eye - distances, strong * eye + circle
+distances, eye = torch.cdist(cities, cities), torch.eye(6).double()
+strong = 5 * 6 * max(1.0, distances.max().item())  # larger than any tour
+tsp_a, tsp_b = strong * eye - distances, strong * eye + eye.roll(1, 1)
+
+tries = torch.tensor(list(itertools.permutations(range(6))))  # (720, 6)
+table = torch.stack([(tsp_a * tsp_b[p][:, tries].transpose(0, 1)).sum((1, 2)) for p in tries])
+p, q = divmod(int(table.argmax()), 720)  # the best of 720 × 720 pairs (rows p, columns q)
+print("both layers in the same order:", torch.equal(tries[p], tries[q]))
 
 # %%
-every = torch.tensor(list(itertools.permutations(range(6))))  # (720, 6)
-rows = torch.einsum("ij,pik->pjk", tsp_a, tsp_b[every])  # all permutations of layer 2
-table = rows.flatten(1) @ eye[every].flatten(1).T  # (720, 720): the objective of every pair
-p, q = divmod(int(table.argmax()), 720)
-assert torch.equal(every[p], every[q])
-
-empty = (
-    (zero(6, 1).double(), zero(6).double()),
-    (zero(1, 6).double(), zero(1).double()),
-)  # layers 1 and 3
-stuck, _ = descend(*([empty[0], (middle, zero(6).double()), empty[1]] for middle in (tsp_a, tsp_b)))
-tours = {"coordinate descent": stuck[0].argsort(), "best of 518,400 pairs": every[p].argsort()}
+none = [(zero(6, 1).double(), zero(6).double()), (zero(1, 6).double(), zero(1).double())]
+stuck, _ = descend(*([none[0], (middle, zero(6).double()), none[1]] for middle in (tsp_a, tsp_b)))
+tours = {"coordinate descent": stuck[0].argsort(), "best of 518,400 pairs": tries[p].argsort()}
 figures.draw_tours(cities.numpy(), {name: tour.tolist() for name, tour in tours.items()})
-
-# %%
-lengths = torch.stack([distances[tour, tour.roll(-1)].sum() for tour in every])
-best_tour = every[p].argsort()
-assert (
-    abs(distances[best_tour, best_tour.roll(-1)].sum() - lengths.min()) < 1e-9
-)  # the shortest of all 720
-print(
-    "coordinate descent ever moved:",
-    any(not torch.equal(order, torch.arange(6)) for order in stuck),
-)
 
 # %% [markdown]
 """
-A quick method for the best permutation of *every* pair of networks would plan shortest round trips
-quickly, and with it every problem in NP. Problems of this kind are called **NP-hard** (the paper's
-Lemma 1; its proof reduces quadratic assignment, of which round trips are a case). Unless P = NP,
-not even a constant-factor approximation exists. And on this instance coordinate descent never takes
-a step: moving one layer alone breaks $P_1 = P_2$.
+The best pair of permutations is the shortest of all round trips (right). A quick method for the
+best permutation of *every* pair of networks would plan shortest round trips quickly, and with it
+every problem in NP. Problems of this kind are called **NP-hard** (the paper's Lemma 1; its proof
+reduces quadratic assignment, of which round trips are a case). Unless P = NP, not even a
+constant-factor approximation exists. And on this instance coordinate descent never takes a step:
+moving one layer alone breaks $P_1 = P_2$.
 
 Three things this does *not* say. One hidden layer is easy (the lemma needs more than two layers of
 weights). It speaks of the worst networks one can build, not of trained ones. And the best
@@ -386,43 +306,30 @@ digits = rb.load_data("mnist").test.first(1000)
 spec = rb.PermutationSpec.from_model(a, torch.zeros(1, 784))
 layers_a, layers_b = layers(a.state_dict()), layers(b.state_dict())
 found, updates = descend(layers_a, layers_b)
-states = [[torch.arange(512)] * 3] + [orders for _, _, orders in updates]
+states = [[torch.arange(512)] * 3, *(orders for _, _, orders in updates[:18])]
+copies = [spec.apply(b, rb.Permutation(dict(zip(spec.groups, orders)))) for orders in states]
+losses = [rb.evaluate(rb.lerp(a, copy, 0.5), digits, model=a).loss for copy in copies]
 heights = [objective(layers_a, layers_b, orders) for orders in states]
-
-
-def permutation(orders):
-    return rb.Permutation(dict(zip(spec.groups, orders)))
-
-
-def midpoint_loss(orders):
-    return rb.evaluate(rb.lerp(a, spec.apply(b, permutation(orders)), 0.5), digits, model=a).loss
-
-
-print(f"by hand: a gain of {heights[-1] - heights[0]:.2f} in {len(updates)} updates")
-losses = [midpoint_loss(orders) for orders in states[:19]]
-figures.draw_progress(heights[:19], losses, sweep=3)
+figures.draw_progress(heights, losses, sweep=3)
 
 # %% [markdown]
 """
 The objective never falls, and the loss at the midpoint falls to almost nothing, though the descent
 has never seen an image. Most of the way is done in the first two sweeps; the figure shows six of
-them.
+them, and the descent goes on for longer. Its end, on the whole line:
 """
 
 # %%
-lines = {
-    "naive": rb.linear_path(a, b, digits),
-    "matched": rb.linear_path(a, spec.apply(b, permutation(found)), digits),
-}
-assert lines["matched"].barrier.loss < 0.05 < 0.3 < lines["naive"].barrier.loss
+b_matched = spec.apply(b, rb.Permutation(dict(zip(spec.groups, found))))
+lines = {"naive": rb.linear_path(a, b, digits), "matched": rb.linear_path(a, b_matched, digits)}
 rb.show.draw_curves(lines, title="matched by hand")
 
 # %% [markdown]
 """
 ## When does the barrier vanish?
 
-**Predict.** Two networks that have just been initialised, after one epoch, after 25: when can they
-be merged?
+**Predict.** After matching, when is the barrier gone: after one epoch of training, after about
+five, or only at the end, after 25?
 
 The networks were kept after every epoch. Three pairs of them were matched at each, and measured
 once on all 10,000 test images; the numbers come with the package. First, four moments of training
@@ -431,31 +338,21 @@ bands span the three pairs.
 """
 
 # %%
+prediction = "..."  # 1, 5 or 25
 run = rb.load_run("mnist-mlp-onset")
-print(
-    f"{run['data']}, {run['samples']:,} test images, seeds {run['seeds']}; "
-    f"{run['cpu_seconds'] / 60:.0f} minutes of CPU"
-)
+print(f"{run['data']}, {run['samples']:,} test images, seeds {run['seeds']}")
 figures.draw_onset_sheet(run, (0, 1, 5, 25))
 
 # %%
-epochs = [row["epoch"] for row in run["pairs"][0]["epochs"]]
 onset = rb.show.slider(
-    lambda epoch: figures.draw_onset(run, epoch),
-    epochs,
-    description="epoch",
-    text=lambda epoch: figures.describe_onset(run, epoch),
-    start=1,
-)
+    lambda epoch: figures.draw_onset(run, epoch), range(26), description="epoch", start=1)
 onset
 
 # %%
 naive, matched = (figures.barriers(run, line).mean(0) for line in ("naive", "matched"))
+print(f"you said: {prediction}; mean loss barriers of the three pairs")
 for epoch in (0, 1, 2, 5, 10, 25):
-    print(
-        f"epoch {epoch:2}: mean loss barrier {naive[epoch]:.3f} naive, {matched[epoch]:.4f} matched"
-    )
-assert matched[1] > 0.3 and matched[10:].max() < 0.05 and naive[1:].min() > 0.5
+    print(f"epoch {epoch:2}: {naive[epoch]:.3f} naive, {matched[epoch]:.4f} matched")
 
 # %% [markdown]
 """
@@ -473,36 +370,22 @@ changed. **Predict.** Does the objective still never fall?
 """
 
 # %%
-net = rb.lab.MLP(inputs=12, hidden=(64,) * 3, classes=4, seed=2)
-wide_spec, generator = (
-    rb.PermutationSpec.from_model(net, torch.zeros(1, 12)),
-    torch.Generator().manual_seed(2),
-)
-noisy = {
-    name: w + 2 * w.std() * torch.randn(w.shape, generator=generator)
-    for name, w in net.state_dict().items()
-}
-planted = wide_spec.random(seed=7)
-wide_a, wide_b = layers(net.state_dict()), layers(wide_spec.apply(noisy, planted))
-
-# %%
+_, *pair, planted = planted_pair((64, 64, 64), 2, seeds=(2, 7))
+wide_a, wide_b = (layers(state) for state in pair)
 orders, at_once = [torch.arange(64)] * 3, []
 for _ in range(20):
-    orders = [
-        assign(similarity(wide_a, wide_b, orders, k)) for k in range(3)
-    ]  # all against the old ones
+    orders = [assign(similarity(wide_a, wide_b, orders, k)) for k in range(3)]  # all from the old
     at_once.append(objective(wide_a, wide_b, orders))
 one_by_one = [objective(wide_a, wide_b, after) for _, _, after in descend(wide_a, wide_b)[1]]
 print("all at once, the last six rounds:", " ".join(f"{height:.1f}" for height in at_once[-6:]))
-print(f"one by one: never falls, ends at {one_by_one[-1]:.1f}")
-assert any(y < x - 1e-3 for x, y in itertools.pairwise(at_once)) and one_by_one[-1] > max(at_once)
-assert all(y >= x - 1e-3 for x, y in itertools.pairwise(one_by_one))
+print(f"one by one: ends at {one_by_one[-1]:.1f}")
 
 # %% [markdown]
 """
-When all layers move at once, their updates can conflict, and the procedure may cycle. One by one,
-each accepted change raises the objective (a tie is no change), and there are finitely many
-permutations, so the descent must end (Lemma 2). That argument is the whole guarantee.
+If you said yes, you thought that three good choices make a better whole. When all layers move at
+once, their updates can conflict, and the procedure may cycle. One by one, each accepted change
+raises the objective (a tie is no change), and there are finitely many permutations, so the descent
+must end (Lemma 2). That argument is the whole guarantee.
 
 ## It ends, but where?
 
@@ -512,12 +395,8 @@ descent found. How often do descents with other random sequences of layers find 
 
 # %%
 target = objective(wide_a, wide_b, list(planted.inverse().values()))
-ends = [
-    objective(wide_a, wide_b, descend(wide_a, wide_b, seed=seed)[0])
-    for seed in range(3 if FAST else 10)
-]
+ends = [objective(wide_a, wide_b, descend(wide_a, wide_b, seed=seed)[0]) for seed in range(10)]
 print(f"planted: {target:.1f};  descents: {', '.join(f'{end:.1f}' for end in sorted(ends))}")
-assert max(ends) < target
 
 # %% [markdown]
 r"""
@@ -536,23 +415,24 @@ barrier vanish, after a few epochs of training and not before.
 
 ## Exercises
 
-**04-1** · easy · 4 minutes. In the example of appendix A.7.2, let $\varepsilon = 0.1$. What does
-the midpoint network multiply its input by after *greedy* matching?
+Your numbers are drawn from a word of your choice.
+
+**04-1** · easy · 4 minutes. In the example of appendix A.7.2, let $\varepsilon$ be as below. What
+does the midpoint network multiply its input by after *greedy* matching?
 
 <details><summary>Hint</summary>Greedy leaves both layers as they are. Average the three matrices of A and B one by one, then multiply them.</details>
 """
 
 # %% tags=["exercise"]
+reader = "..."  # your name, or any word
+eps = given("04-1", reader)
+print(eps)
 answer = ...
 # check("04-1", answer)
 
 # %% tags=["solution"]
-one, two, three = (
-    torch.tensor([[1.0], [1.1]]),
-    torch.diag(torch.tensor([0.5, 0.55])),
-    torch.tensor([[0.5, 0.5]]),
-)
-answer = (three @ two @ one).item()
+one, two = torch.tensor([[1.0], [1 + eps]]), torch.diag(torch.tensor([0.5, (1 + eps) / 2]))
+answer = (torch.tensor([[0.5, 0.5]]) @ two @ one).item()
 check("04-1", answer)
 
 # %% [markdown]
@@ -565,14 +445,12 @@ of B's neighbouring layers.
 <details><summary>Hint</summary>Bring B's neighbours into their orders first: the columns of <code>w_b</code> and the rows of <code>after_b</code>. Rows of the answer are units of A.</details>
 """
 
-
 # %% tags=["exercise"]
 def middle_gains(w_a, w_b, before, after_a, after_b, after):
     return ...
 
 
 # check("04-2", middle_gains)
-
 
 # %% tags=["solution"]
 def middle_gains(w_a, w_b, before, after_a, after_b, after):
@@ -590,14 +468,12 @@ layer can improve alone, and leave `a` and `b` as they are.
 <details><summary>Hint</summary>Begin with two identities. Use <code>middle_gains</code> for layer 2; layer 1 has no layer before it that moves, and layer 2 none after it. Repeat until a sweep changes neither.</details>
 """
 
-
 # %% tags=["exercise"]
 def align(a, b):
     return ...
 
 
 # check("04-3", align)
-
 
 # %% tags=["solution"]
 def align(a, b):
@@ -615,26 +491,48 @@ check("04-3", align)
 # %% [markdown]
 """
 **04-4** · easy · 5 minutes. In the stored run over 25 epochs: after which epoch is the *mean*
-matched barrier of the three pairs for the first time below a tenth of what it is after epoch 1?
-(Epoch 0 does not count: nothing is learned yet.)
+matched barrier of the three pairs for the first time below what it is after epoch 1, divided by
+`factor`? (Epoch 0 does not count: nothing is learned yet.)
 
 <details><summary>Hint</summary><code>matched</code> has one mean for each epoch, epoch 0 first.</details>
 """
 
 # %% tags=["exercise"]
+factor = given("04-4", reader)
+print(factor)
 answer = ...
 # check("04-4", answer)
 
 # %% tags=["solution"]
-answer = next(epoch for epoch in range(1, 26) if matched[epoch] < 0.1 * matched[1])
+answer = next(epoch for epoch in range(1, 26) if matched[epoch] < matched[1] / factor)
 check("04-4", answer)
+
+# %% [markdown]
+"""
+**Another landscape** · figure · 6 minutes. Draw the landscape of two networks for which *both*
+walks end at the best of all 576 pairs, or at least one of them. How many seeds did you have to try?
+
+<details><summary>Hint</summary><code>walk</code> reads <code>four</code>; set <code>four</code> and <code>values</code> anew for other seeds.</details>
+"""
+
+# %% tags=["exercise"]
+# your figure
+
+# %% tags=["solution"]
+for seed in range(0, 100, 2):
+    nets = [rb.lab.MLP(inputs=3, hidden=(4, 4), classes=2, seed=seed + k) for k in (0, 1)]
+    four = [layers(net.state_dict()) for net in nets]
+    values = torch.tensor([[objective(*four, [p, q]) for q in every] for p in every])
+    paths = {"layer 1 first": walk(0), "layer 2 first": walk(1)}
+    if {path[-1] for path in paths.values()} == {divmod(int(values.argmax()), 24)}:
+        break
+figures.draw_landscape(values.numpy(), paths, title=f"seeds {seed} and {seed + 1}")
 
 # %% [markdown]
 """
 **Your own order** · open · 20 minutes. `descend` takes the layers in random sequence. Write a
 version that always takes the layer whose update gains most, and compare it with ten random ones on
-the planted pair of 64 units: draw the objectives against the number of updates. Your answer is a
-figure.
+the planted pair of 64 units: draw the objectives against the number of updates.
 
 ## Questions
 
@@ -674,5 +572,19 @@ figure.
 """
 
 # %% tags=["smoke"]
-assert rb.show.move_all(stepper) == len(names)  # every position of every control was visited
-assert rb.show.move_all(onset) == len(epochs)
+assert rb.show.move_all(stepper) == len(descent.heights)  # every position of every control
+assert rb.show.move_all(onset) == 26
+assert all(later >= earlier for earlier, later in itertools.pairwise(descent.heights))
+assert all(torch.equal(x, y) for x, y in zip(small_found, match.permutation.values()))
+assert abs(computes["greedy"] - (0.25 + 1.001**2 / 4)) < 1e-6
+assert abs(computes["descent"] - 1.0005) < 1e-6
+lengths = torch.stack([distances[tour, tour.roll(-1)].sum() for tour in tries])
+tour = tours["best of 518,400 pairs"]
+assert abs(distances[tour, tour.roll(-1)].sum() - lengths.min()) < 1e-9
+assert all(torch.equal(order, torch.arange(6)) for order in stuck)
+
+# %% tags=["smoke"]
+assert lines["matched"].barrier.loss < 0.05 < 0.3 < lines["naive"].barrier.loss
+assert matched[1] > 0.3 and matched[10:].max() < 0.05 and naive[1:].min() > 0.5
+assert any(y < x - 1e-3 for x, y in itertools.pairwise(at_once)) and one_by_one[-1] > max(at_once)
+assert all(y >= x - 1e-3 for x, y in itertools.pairwise(one_by_one)) and max(ends) < target

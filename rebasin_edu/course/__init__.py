@@ -3,6 +3,6 @@ of single notebooks.
 """
 
 from . import figures
-from .check import NotYet, UnknownExercise, check
+from .check import NotYet, UnknownExercise, check, given
 
-__all__ = ["NotYet", "UnknownExercise", "check", "figures"]
+__all__ = ["NotYet", "UnknownExercise", "check", "figures", "given"]

@@ -10,8 +10,8 @@ kernel.
 from __future__ import annotations
 
 import argparse
+import base64
 import copy
-import html
 import os
 import sys
 import time
@@ -20,6 +20,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from ..show.panels import as_html, cut
 from .repository import NOTEBOOKS, REPOSITORY, binder, colab
 
 TAGS = {"nbval-check-output", "exercise", "solution", "quiz", "smoke", "colab", "raises-exception"}
@@ -49,6 +50,16 @@ new MutationObserver(() => document.querySelectorAll("[role=slider]:not([aria-la
     if (label) handle.setAttribute("aria-label", label.textContent);
   })).observe(document.body, {childList: true, subtree: true});
 </script>
+"""
+
+# The exporter's grey prompts and some of its colours of code are too pale to be read by everyone.
+CONTRAST = """\
+<style>
+.jp-InputPrompt, .jp-OutputPrompt { color: #595959 !important; opacity: 1 !important; }
+.highlight .ow { color: #7700bb !important; }
+.highlight .mi, .highlight .mf { color: #006600 !important; }
+.highlight .c1 { color: #2f6363 !important; }
+</style>
 """
 
 
@@ -175,12 +186,15 @@ def page(notebook: nbformat.NotebookNode, name: str) -> str:
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            text = output.get("metadata", {}).get("image/png", {}).get("alt")
-            if text:  # the exporter's templates leave it out
-                picture = f"data:image/png;base64,{output.data.pop('image/png')}"
-                output.data["text/html"] = f'<img src="{picture}" alt="{html.escape(text)}">'
+            about = output.get("metadata", {}).get("image/png", {})
+            if "alt" in about:  # the exporter's templates leave it out
+                picture = base64.b64decode(output.data.pop("image/png"))
+                files, title = [picture], ""
+                if about.get("columns"):
+                    files, title = cut(picture, about), about["title"]
+                output.data["text/html"] = as_html(files, about["alt"], title=title)
     body, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": name}})
-    return body.replace("</body>", f"{NAME_SLIDERS}</body>")
+    return body.replace("</body>", f"{CONTRAST}{NAME_SLIDERS}</body>")
 
 
 def main(arguments: list[str] | None = None) -> int:

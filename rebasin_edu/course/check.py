@@ -8,10 +8,13 @@ import importlib
 import inspect
 import math
 import pkgutil
+import random
 from collections.abc import Callable
 from typing import Any
 
-CHECKS: dict[str, Callable[[Any], str]] = {}
+CHECKS: dict[str, Callable[..., str]] = {}
+NUMBERS: dict[str, Callable[[random.Random], Any]] = {}  # exercises whose numbers are drawn
+READERS: dict[str, str] = {}  # exercise → the reader who was given its numbers last
 
 
 class UnknownExercise(KeyError):
@@ -26,14 +29,37 @@ class NotYet(AssertionError):
         return [f"Not yet. {self}"]
 
 
-def exercise(number: str) -> Callable[[Callable[[Any], str]], Callable[[Any], str]]:
-    """Register the check of an exercise: it returns praise, or raises ``NotYet``."""
+def exercise(
+    number: str, numbers: Callable[[random.Random], Any] | None = None
+) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Register the check of an exercise: it returns praise, or raises ``NotYet``.
 
-    def register(function: Callable[[Any], str]) -> Callable[[Any], str]:
+    Args:
+        number: of the exercise, such as "01-2".
+        numbers: draws the numbers of the exercise; the check is then called with the answer and
+            these numbers.
+    """
+
+    def register(function: Callable[..., str]) -> Callable[..., str]:
         CHECKS[number] = function
+        if numbers:
+            NUMBERS[number] = numbers
         return function
 
     return register
+
+
+def given(number: str, reader: str = "") -> Any:
+    """The numbers of an exercise, drawn from the reader's name: two readers have other answers.
+
+    Raises:
+        UnknownExercise: no exercise of this number has numbers that are drawn.
+    """
+    load()
+    if number not in NUMBERS:
+        raise UnknownExercise(f"no numbers are drawn for {number!r}, but for {sorted(NUMBERS)}")
+    READERS[number] = reader
+    return NUMBERS[number](random.Random(f"{number} {reader}"))
 
 
 def near(answer: Any, wanted: float, tolerance: float) -> bool:
@@ -78,7 +104,7 @@ def function_of(number: str, name: str, answer: Any) -> Callable[..., Any]:
     return call
 
 
-def load() -> dict[str, Callable[[Any], str]]:
+def load() -> dict[str, Callable[..., str]]:
     """Every check, by exercise number."""
     from . import exercises
 
@@ -99,8 +125,9 @@ def check(number: str, answer: Any) -> None:
         raise UnknownExercise(f"no exercise {number!r}; there are {sorted(CHECKS)}")
     if answer is None or answer is ...:
         raise NotYet(f"{number}: there is no answer yet; put yours in place of the dots")
+    drawn = [given(number, READERS.get(number, ""))] if number in NUMBERS else []
     try:
-        praise = CHECKS[number](plain(answer))
+        praise = CHECKS[number](plain(answer), *drawn)
     except NotYet:
         raise
     except Exception as error:

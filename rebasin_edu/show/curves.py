@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import RebasinError, choose
-from .style import Look, colour_of, describe, finish_alpha_axis, new_figure
+from .style import Look, colour_of, describe, finish_alpha_axis, new_figure, seams
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -54,6 +54,7 @@ def draw_curves(
     *,
     metrics: Sequence[str] = ("loss", "accuracy"),
     alpha: float | None = None,
+    end: str = "B",
     title: str = "",
 ) -> Figure:
     """Loss and accuracy on the line from A to B, for one curve or several, with their barriers.
@@ -64,6 +65,7 @@ def draw_curves(
         curves: one ``Curve``, or name → curve; "naive" is grey, "matched" green, everywhere.
         metrics: which panels, of "loss" and "accuracy".
         alpha: mark this place on every curve.
+        end: the name of the right end.
         title: stands over the figure; the name of the data is added where the curves know it.
     """
     named = named_curves(curves)
@@ -74,7 +76,7 @@ def draw_curves(
     for panel, metric in zip(axes[0], metrics):
         for position, (name, curve) in enumerate(named.items()):
             _draw_curve(panel, name, position, curve, metric)
-        finish_alpha_axis(panel, min(alphas), max(alphas))
+        finish_alpha_axis(panel, min(alphas), max(alphas), end=end)
         panel.set_ylabel(AXIS[metric])
         panel.legend(
             frameon=False,
@@ -86,11 +88,15 @@ def draw_curves(
         )
         if alpha is not None:
             move_marks(mark(panel, named, metric), alpha)
-    scored = dict.fromkeys((curve.data, curve.samples) for curve in named.values() if curve.data)
-    data = ", ".join(f"{name}, {samples:,} scored" for name, samples in scored)
-    if title or data:
-        figure.suptitle(as_text(f"{title}{' · ' * bool(title and data)}{data}"), x=0.01, ha="left")
+    figure.suptitle(as_text(headline(named, title)), x=0.01, ha="left")
     return describe(figure, describe_curves(named))
+
+
+def headline(curves: Mapping[str, Curve], title: str) -> str:
+    """A title and the name of the data, where the curves know it."""
+    scored = dict.fromkeys((curve.data, curve.samples) for curve in curves.values() if curve.data)
+    data = ", ".join(f"{name}, {samples:,} scored" for name, samples in scored)
+    return " · ".join(filter(None, (title, data)))
 
 
 def _draw_curve(panel: Axes, name: str, position: int, curve: Curve, metric: str) -> None:
@@ -131,29 +137,28 @@ def move_marks(marks: Sequence[tuple], alpha: float) -> None:
 
 
 def frames_of_curves(
-    curves: Mapping[str, Curve], metrics: Sequence[str], alphas: Sequence[float], title: str = ""
+    curves: Mapping[str, Curve], metrics: Sequence[str], alphas: Sequence[float]
 ) -> Iterator[list[Image.Image]]:
     """For each alpha one picture a panel: everything is drawn once, and only the marks move."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    figure = draw_curves(curves, metrics=metrics, title=title)
+    figure = draw_curves(curves, metrics=metrics)
     canvas = FigureCanvasAgg(figure)
     marks = [mark(panel, curves, metric) for panel, metric in zip(figure.axes, metrics)]
     for artist, *_ in chain.from_iterable(marks):
         artist.set_animated(True)
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
-    boxes = [panel.get_tightbbox() or figure.bbox for panel in figure.axes]
-    cuts = [int(0.5 * (left.x1 + right.x0)) for left, right in pairwise(boxes)]
-    cuts = [0, *cuts, canvas.get_width_height()[0]]
+    where = seams(figure)
+    cuts = [0, *where["columns"], canvas.get_width_height()[0]]
     for alpha in alphas:
         canvas.restore_region(still)
         for panel, moving in zip(figure.axes, marks):
             move_marks(moving, alpha)
             for artist, *_ in moving:
                 panel.draw_artist(artist)
-        picture = np.asarray(canvas.buffer_rgba())[..., :3]
+        picture = np.asarray(canvas.buffer_rgba())[where["top"] :, :, :3]
         yield [Image.fromarray(picture[:, left:right]) for left, right in pairwise(cuts)]
 
 

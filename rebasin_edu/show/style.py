@@ -69,10 +69,12 @@ def write(panel: Axes, text: str, at: tuple, shift: tuple = (0, 0), **kwargs: An
     panel.annotate(text, at, shift, textcoords="offset points", **kwargs)
 
 
-def finish_alpha_axis(panel: Axes, low: float = 0.0, high: float = 1.0, ticks: int = 5) -> None:
+def finish_alpha_axis(
+    panel: Axes, low: float = 0.0, high: float = 1.0, ticks: int = 5, end: str = "B"
+) -> None:
     """The alpha axis as it reads everywhere: A at 0, B at 1, and what lies beyond them shaded."""
     at = [k / (ticks - 1) for k in range(ticks)]
-    names = ["A\n(0)", *(f"{alpha:g}" for alpha in at[1:-1]), "B\n(1)"]
+    names = ["A\n(0)", *(f"{alpha:g}" for alpha in at[1:-1]), f"{end}\n(1)"]
     drawn = panel.set_xticks(at, names)
     drawn[0].label1.set(color=A, fontweight="bold")
     drawn[-1].label1.set(color=B, fontweight="bold")
@@ -83,7 +85,7 @@ def finish_alpha_axis(panel: Axes, low: float = 0.0, high: float = 1.0, ticks: i
             panel.annotate(
                 "beyond", middle, xycoords=("data", "axes fraction"), ha="center", color="0.4"
             )
-    panel.set(xlim=(min(low, -0.03), max(high, 1.03)), xlabel="alpha: share of B in the mix")
+    panel.set(xlim=(min(low, -0.03), max(high, 1.03)), xlabel=f"alpha: share of {end} in the mix")
 
 
 def describe(figure: Figure, text: str) -> Figure:
@@ -91,11 +93,39 @@ def describe(figure: Figure, text: str) -> Figure:
 
     def bundle(include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         data = base64.b64encode(png(figure)).decode()
-        return {"image/png": data, "text/plain": text}, {"image/png": {"alt": text}}
+        about = {"alt": text, **seams(figure)}
+        return {"image/png": data, "text/plain": text}, {"image/png": about}
 
     figure.set_label(text)
     figure._repr_mimebundle_ = bundle  # type: ignore[attr-defined]
     return figure
+
+
+def seams(figure: Figure) -> dict[str, Any]:
+    """Where a figure that was drawn comes apart, in pixels of its file.
+
+    Returns:
+        "columns": cuts between columns of panels, from the left, none where a legend or a label
+        runs across; "top": the height of its title; "title": the words of it.
+    """
+    columns: list[int] = []
+    boxes = [
+        (box.x0, box.x1, hasattr(panel, "_colorbar"))
+        for panel in figure.axes
+        if (box := panel.get_tightbbox())
+    ]
+    reach = min(boxes, default=(0.0, 0.0, False))[0]
+    for left, right, belongs_to_the_panel_beside in sorted(boxes):
+        if left > reach and not belongs_to_the_panel_beside:
+            columns.append(int(0.5 * (reach + left)))
+        reach = max(reach, right)
+    if figure.legends or getattr(figure, "_supxlabel", None):
+        columns = []
+    title = getattr(figure, "_suptitle", None)
+    if title is None or not title.get_text():
+        return {"columns": columns, "top": 0, "title": ""}
+    top = int(figure.bbox.height - title.get_window_extent().y0) + 1
+    return {"columns": columns, "top": top, "title": title.get_text().replace(r"\$", "$")}
 
 
 def png(figure: Figure) -> bytes:

@@ -5,22 +5,19 @@ contact sheet where no widget runs.
 from __future__ import annotations
 
 import base64
-import html
-import io
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from .curves import describe_at, frames_of_curves, named_curves
-from .style import encode, png
+from .curves import describe_at, frames_of_curves, headline, named_curves
+from .panels import Picture, as_html, contact_sheet, panels
+from .style import encode
 
 if TYPE_CHECKING:
     import ipywidgets
     from matplotlib.figure import Figure
 
     from ..landscape.curve import Curve
-
-Picture = bytes | Sequence[bytes]  # a PNG file, or the PNG files of panels that stack on a phone
 
 
 def slider(
@@ -41,15 +38,19 @@ def slider(
         description: stands beside the slider.
         label: what the slider reads at an option.
         text: the line under a figure, with its numbers; it is also the picture's alternative text.
+            Without it, what the figure itself says (``describe``).
         tooltip: shown when the pointer rests on the slider.
         start: the first position shown.
     """
-    labels = [label(option) for option in options]
+    figures = [draw(option) for option in options]
+    drawn = [panels(figure) for figure in figures]
+    words = [text(option) for option in options] if text else [str(f.get_label()) for f in figures]
     return frames(
-        [png(draw(option)) for option in options],
-        labels,
+        [files for files, _ in drawn],
+        [label(option) for option in options],
         description=description,
-        texts=[text(option) for option in options] if text else (),
+        texts=words if all(words) else (),
+        titles=[title for _, title in drawn],
         tooltip=tooltip,
         start=start,
     )
@@ -61,6 +62,7 @@ def frames(
     *,
     description: str,
     texts: Sequence[str] = (),
+    titles: Sequence[str] = (),
     tooltip: str = "",
     start: int = 0,
 ) -> ipywidgets.VBox:
@@ -68,7 +70,8 @@ def frames(
 
     Args:
         pictures: a PNG file a position, or several: panels side by side, which stack on a phone.
-        labels, texts: what the slider reads at each position, and the line under its picture.
+        labels: what the slider reads at each position.
+        texts, titles: the line under each picture, and the one above it.
     """
     import ipywidgets
 
@@ -79,10 +82,12 @@ def frames(
         )
     texts = texts or [f"{description} {label}" for label in labels]
     control = _control(labels, description, tooltip, start)
-    pages = [ipywidgets.HTML(_page(*each)) for each in zip(pictures, texts)]
+    titles = titles or [""] * len(labels)
+    pages = [_page(*each) for each in zip(pictures, texts, titles, strict=True)]
     stack = ipywidgets.Stack(pages, selected_index=start)
     ipywidgets.jslink((control, "index"), (stack, "selected_index"))
-    return _with_contact_sheet([control, stack], pictures, texts, [description], start)
+    shown = [f"{description} {label}" for label in labels]
+    return _with_contact_sheet([control, stack], pictures, texts, shown, start)
 
 
 def slider_grid(
@@ -110,19 +115,20 @@ def slider_grid(
         raise ValueError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
     across = _control([str(each) for each in columns], descriptions[1], tooltips[1], start[1])
     down = _control([str(each) for each in rows], descriptions[0], tooltips[0], start[0])
-    pictures = {place: png(draw(*place)) for place in product(rows, columns)}
+    drawn = {place: panels(draw(*place)) for place in product(rows, columns)}
     stacks = []
     for row in rows:
-        pages = [_page(pictures[row, column], text(row, column)) for column in columns]
-        stack = ipywidgets.Stack([ipywidgets.HTML(page) for page in pages], selected_index=start[1])
+        pages = [(drawn[row, each], text(row, each)) for each in columns]
+        pages = [_page(files, words, title) for (files, title), words in pages]
+        stack = ipywidgets.Stack(pages, selected_index=start[1])
         ipywidgets.jslink((across, "index"), (stack, "selected_index"))
         stacks.append(stack)
     outer = ipywidgets.Stack(stacks, selected_index=start[0])
     ipywidgets.jslink((down, "index"), (outer, "selected_index"))
-    texts = [text(*place) for place in pictures]
-    shown = start[0] * len(columns) + start[1]
-    files = list(pictures.values())
-    return _with_contact_sheet([down, across, outer], files, texts, descriptions, shown)
+    texts = [text(*place) for place in drawn]
+    shown = [f"{descriptions[0]} {r}, {descriptions[1]} {c}" for r, c in drawn]
+    files, at = [files for files, _ in drawn.values()], start[0] * len(columns) + start[1]
+    return _with_contact_sheet([down, across, outer], files, texts, shown, at)
 
 
 def explore(
@@ -140,10 +146,11 @@ def explore(
     """
     named = named_curves(curves)
     alphas = sorted({float(alpha) for curve in named.values() for alpha in curve.alphas})
-    panels = frames_of_curves(named, metrics, alphas, title)
+    drawn = frames_of_curves(named, metrics, alphas)
     return frames(
-        [[encode(panel) for panel in each] for each in panels],
+        [[encode(panel) for panel in each] for each in drawn],
         [f"{alpha:.2f}" for alpha in alphas],
+        titles=[headline(named, title)] * len(alphas),
         description="alpha",
         texts=[describe_at(named, alpha) for alpha in alphas],
         tooltip="0 is network A, 1 is network B, between them their weights are mixed",
@@ -183,16 +190,11 @@ def _control(
     )
 
 
-def _page(picture: Picture, text: str) -> str:
-    """A picture and the line under it, as HTML; panels wrap where the page is narrow."""
-    panels, words = [picture] if isinstance(picture, bytes) else picture, html.escape(text)
-    images = "".join(
-        f'<img src="data:image/png;base64,{base64.b64encode(panel).decode()}" '
-        f'alt="{words if not number else "the panel beside it"}" style="max-width:100%">'
-        for number, panel in enumerate(panels)
-    )
-    line = f'<p role="status" aria-live="polite">{words}</p>'
-    return f'<div style="display:flex;flex-wrap:wrap">{images}</div>{line}'
+def _page(picture: Picture, text: str, title: str = "") -> ipywidgets.HTML:
+    import ipywidgets
+
+    files = [picture] if isinstance(picture, bytes) else picture
+    return ipywidgets.HTML(as_html(files, text, title=title, line=text))
 
 
 def _with_contact_sheet(
@@ -206,36 +208,17 @@ def _with_contact_sheet(
     box = ipywidgets.VBox(children, layout=ipywidgets.Layout(max_width="1060px"))
     last = len(pictures) - 1
     chosen = sorted({0, at // 2, at, last} if at > 1 else {round(k * last / 3) for k in range(4)})
-    count = len(chosen)
-    alt = f"{count} positions of a slider over {' and '.join(names)}: " + " | ".join(
-        texts[k] for k in chosen
+    alt = f"{len(chosen)} of its {len(pictures)} positions: " + " | ".join(
+        f"{names[k]}: {texts[k]}" for k in chosen
     )
-    sheet = base64.b64encode(contact_sheet([pictures[k] for k in chosen])).decode()
+    sheet = contact_sheet([pictures[k] for k in chosen], [names[k] for k in chosen])
+    picture = base64.b64encode(sheet).decode()
     widget = box._repr_mimebundle_
 
     def bundle(include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         sentence = f"A slider; run the notebook to move it. Here are {alt}"
-        data = {**widget(), "image/png": sheet, "text/plain": sentence}
+        data = {**widget(), "image/png": picture, "text/plain": sentence}
         return data, {"image/png": {"alt": alt}}
 
     box._repr_mimebundle_ = bundle
     return box
-
-
-def contact_sheet(pictures: Sequence[Picture]) -> bytes:
-    """Pictures in two columns at half their size, as one PNG file."""
-    from PIL import Image
-
-    small = []
-    for picture in pictures:
-        files = [picture] if isinstance(picture, bytes) else picture
-        panels = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
-        row = Image.new("RGB", (sum(p.width for p in panels), panels[0].height), "white")
-        for number, panel in enumerate(panels):
-            row.paste(panel, (sum(p.width for p in panels[:number]), 0))
-        small.append(row.resize((row.width // 2, row.height // 2), Image.Resampling.LANCZOS))
-    (width, height), columns = small[0].size, min(2, len(small))
-    sheet = Image.new("RGB", (columns * width, -(-len(small) // columns) * height), "white")
-    for number, row in enumerate(small):
-        sheet.paste(row, (number % columns * width, number // columns * height))
-    return encode(sheet)

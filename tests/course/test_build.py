@@ -121,7 +121,7 @@ def test_a_page_without_widgets_shows_the_sheet_with_its_alternative_text():
     cell = nbformat.v4.new_code_cell("slider", outputs=[output])
     page = build.page(nbformat.v4.new_notebook(cells=[cell]), "99_x")
     assert "VBox(" not in page
-    assert 'alt="3 positions of a slider over alpha' in page
+    assert 'alt="3 of its 3 positions: alpha 0.00: alpha = 0.00' in page
     assert "image/png" in output.data
 
 

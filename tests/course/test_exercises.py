@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rebasin_edu.course.check import NotYet, UnknownExercise, check, load
+import rebasin_edu as rb
+from rebasin_edu.course.check import NUMBERS, NotYet, UnknownExercise, check, given, load
 from rebasin_edu.matching import assign
 
 from . import answers_08_09
@@ -114,8 +115,6 @@ def settled_or_error(barriers, limit):
 
 # exercise → (right answer, wrong answers with a word of what each message must say)
 ANSWERS = {
-    "00-1": (0.5, [(0.6, "one end"), (0.7, "above zero"), (3, "largest")]),
-    "00-2": (288, [(32, "multiply"), (math.factorial(9), "layer to layer"), (1, "n!")]),
     "00-3": (
         mix,
         [
@@ -126,7 +125,6 @@ ANSWERS = {
             ({}, "function itself"),
         ],
     ),
-    "01-1": (torch.tensor([1, 2, 0]), [([2, 0, 1], "shuffle again"), ([0, 1, 2], "old place")]),
     "01-2": (
         reorder,
         [
@@ -136,39 +134,6 @@ ANSWERS = {
             (lambda w1, b1, w2, p: reorder(w1, b1, w2, p.argsort()), "order asked for"),
             (lambda w1, b1, w2, p: w1[p], "three tensors"),
             (lambda w1, b1, w2, p: (w1[p], b1[p], w2[p]), "its columns"),
-        ],
-    ),
-    "01-3": (
-        315.94,
-        [
-            (374.9, "change layers"),
-            (157.97, "one layer"),
-            (727.5, "natural"),
-            (0, "combine"),
-            (316, "one decimal"),
-        ],
-    ),
-    "02-1": (
-        (0.6, 0.65, 0.4),
-        [
-            ((0.7, 0.65, 0.4), "one of them"),
-            ((0.9, 0.65, 0.4), "largest of the five"),
-            ((0.6, 0.4, 0.4), "not only at the middle"),
-            ((0.6, 0.6, 0.4), "straight line's value"),
-            ((0.6, 0.65, 0.7), "still to be taken off"),
-            ((0.6, 0.65, 0.5), "less the mean"),
-            (0.6, "three numbers"),
-        ],
-    ),
-    "02-2": (
-        0.3,
-        [
-            (0.7, "share that remains"),
-            (1 - 0.7**0.5, "its square"),
-            (0.5, "unrelated"),
-            (0.4, "set both variances"),
-            (30, "between 0 and 1"),
-            ("30 %", "between 0 and 1"),
         ],
     ),
     "02-3": (
@@ -194,15 +159,6 @@ ANSWERS = {
             (0.62, "function itself"),
         ],
     ),
-    "03-1": (
-        [1, 0, 2],
-        [
-            ([0, 2, 1], "greedy"),
-            ([0, 0, 2], "once"),
-            ([0, 1, 2], "in place"),
-            ([2, 1, 0], "a better sum"),
-        ],
-    ),
     "03-2": (
         similarity,
         [
@@ -225,15 +181,6 @@ ANSWERS = {
             (lambda x, y: y[:, assign(-similarity(x, y))], "maximises"),
             (lambda x, y: y.mul_(2), "was changed"),
             (3, "function itself"),
-        ],
-    ),
-    "04-1": (
-        0.5525,
-        [
-            (1.05, "coordinate descent"),
-            (0.50050025, "here it is 0.1"),
-            (0.5, "keep the terms"),
-            (2, "average each"),
         ],
     ),
     "04-2": (
@@ -278,15 +225,6 @@ ANSWERS = {
             (lambda a, b: align(a, b)[0], "two orders"),
             (lambda a, b: [order.argsort() for order in align(a, b)], "could still improve"),
             ([[0], [0]], "function itself"),
-        ],
-    ),
-    "04-4": (
-        4,
-        [
-            (0, "does not count"),
-            (3, "one epoch early"),
-            (0.02, "looks like a barrier"),
-            (25, "stop at the first"),
         ],
     ),
     "05-1": (
@@ -439,9 +377,151 @@ ANSWERS = {
 ANSWERS |= answers_08_09.ANSWERS
 
 
+def log10_factorial(n):
+    return math.lgamma(n + 1) / math.log(10)
+
+
+def factorials(sizes):
+    return [math.factorial(size) for size in sizes]
+
+
+def height(losses):
+    return max(losses) - (losses[0] + losses[-1]) / 2
+
+
+def three_barriers(losses):
+    straight = [losses[0] + k / 4 * (losses[-1] - losses[0]) for k in range(5)]
+    over = max(loss - low for loss, low in zip(losses, straight))
+    return height(losses), over, losses[2] - straight[2]
+
+
+def best_columns(table):
+    return assign(torch.tensor(table, dtype=torch.float64)).tolist()
+
+
+def means():
+    rows = [pair["epochs"] for pair in rb.load_run("mnist-mlp-onset")["pairs"]]
+    return [sum(row["matched"]["loss_barrier"] for row in each) / 3 for each in zip(*rows)]
+
+
+def first_below(factor):
+    return next(k for k, mean in enumerate(means()) if k and mean < means()[1] / factor)
+
+
+# exercise whose numbers are drawn → the same, as functions of the numbers
+DRAWN = {
+    "00-1": (
+        height,
+        [
+            (lambda x: max(x) - x[0], "one end"),
+            (lambda x: max(x) - x[-1], "one end"),
+            (max, "above zero"),
+            (lambda x: x[2] - (x[0] + x[-1]) / 2, "the middle of the path"),
+            (lambda x: 3, "largest"),
+        ],
+    ),
+    "00-2": (
+        lambda sizes: math.prod(factorials(sizes)),
+        [
+            (lambda sizes: sum(factorials(sizes)), "multiply"),
+            (lambda sizes: math.factorial(sum(sizes)), "layer to layer"),
+            (math.prod, "order them all"),
+            (lambda sizes: 1, "n!"),
+        ],
+    ),
+    "01-1": (
+        lambda order: torch.tensor(order).argsort(),
+        [
+            (lambda order: order, "same order again"),
+            (lambda order: [0, 1, 2, 3, 4], "old place"),
+            (lambda order: [1, 1, 0, 2, 3], "each of 0 to 4 once"),
+        ],
+    ),
+    "01-3": (
+        lambda n: 2 * log10_factorial(n),
+        [
+            (lambda n: log10_factorial(2 * n), "change layers"),
+            (log10_factorial, "one layer"),
+            (lambda n: 2 * math.lgamma(n + 1), "natural"),
+            (lambda n: 0, "combine"),
+        ],
+    ),
+    "02-1": (
+        three_barriers,
+        [
+            (lambda x: (max(x) - x[0], *three_barriers(x)[1:]), "one of them"),
+            (lambda x: (max(x), *three_barriers(x)[1:]), "largest of the five"),
+            (lambda x: (height(x), x[2] - x[0] / 2 - x[-1] / 2, 0), "not only at the middle"),
+            (lambda x: (height(x), height(x), 0), "straight line's value"),
+            (lambda x: (*three_barriers(x)[:2], x[2]), "still to be taken off"),
+            (lambda x: (*three_barriers(x)[:2], x[2] - x[0]), "less the mean"),
+            (lambda x: 0.6, "three numbers"),
+        ],
+    ),
+    "02-2": (
+        lambda rho: 0.5 * (1 - rho),
+        [
+            (lambda rho: 0.5 * (1 + rho), "share that remains"),
+            (lambda rho: 1 - (0.5 * (1 + rho)) ** 0.5, "its square"),
+            (lambda rho: 0.5, "unrelated"),
+            (lambda rho: 0.01, "set both variances"),
+            (lambda rho: 50 * (1 - rho), "between 0 and 1"),
+            (lambda rho: "30 %", "between 0 and 1"),
+        ],
+    ),
+    "03-1": (
+        best_columns,
+        [
+            (lambda table: [0, 0, 2], "once"),
+            (lambda table: [0, 1, 2], "in place|greedy"),
+            (lambda table: best_columns([[-x for x in row] for row in table]), "better|greedy"),
+        ],
+    ),
+    "04-1": (
+        lambda epsilon: 0.25 + (1 + epsilon) ** 2 / 4,
+        [
+            (lambda epsilon: 1 + epsilon / 2, "coordinate descent"),
+            (lambda epsilon: 0.50050025, "yours is larger"),
+            (lambda epsilon: 0.5, "keep the terms"),
+            (lambda epsilon: 2, "average each"),
+        ],
+    ),
+    "04-4": (
+        first_below,
+        [
+            (lambda factor: 0, "does not count"),
+            (lambda factor: first_below(factor) - 1, "one epoch early"),
+            (lambda factor: 0.02, "looks like a barrier"),
+            (lambda factor: 25, "stop at the first"),
+        ],
+    ),
+}
+
+
 def test_every_exercise_has_answers_here():
-    assert load().keys() == ANSWERS.keys()
-    assert all(len(wrong) >= 2 for _, wrong in ANSWERS.values())
+    assert load().keys() == ANSWERS.keys() | DRAWN.keys()
+    assert NUMBERS.keys() == DRAWN.keys()
+    assert all(len(wrong) >= 2 for _, wrong in [*ANSWERS.values(), *DRAWN.values()])
+
+
+@pytest.mark.parametrize("number", sorted(DRAWN))
+def test_check_with_the_numbers_of_many_readers(number, capsys):
+    right, wrong = DRAWN[number]
+    for reader in ("", *(f"reader {k}" for k in range(20))):
+        numbers = given(number, reader)
+        assert given(number, reader) == numbers
+        check(number, right(numbers))
+        for answer, word in wrong:
+            with pytest.raises(NotYet, match=word):
+                check(number, answer(numbers))
+    assert capsys.readouterr().out.startswith(f"{number}: right.")
+    assert len({str(given(number, f"reader {k}")) for k in range(20)}) >= 4
+    given(number)
+
+
+def test_only_some_exercises_have_numbers():
+    with pytest.raises(UnknownExercise, match="00-3"):
+        given("00-3")
 
 
 @pytest.mark.parametrize("number", sorted(ANSWERS))
@@ -464,8 +544,8 @@ def test_unknown_exercise():
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.float32, lambda x: np.array([x])])
 def test_a_number_of_any_kind_is_a_number(kind, capsys):
-    check("02-2", kind(0.3))
-    check("00-2", kind(288))
+    check("02-2", kind(0.5 * (1 - given("02-2"))))
+    check("00-2", kind(math.prod(factorials(given("00-2")))))
     assert "right" in capsys.readouterr().out
 
 

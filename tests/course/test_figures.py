@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import rebasin_edu as rb
 from rebasin_edu.course import figures
 from rebasin_edu.landscape import Curve
 
@@ -15,6 +16,8 @@ LOSSES = (0.1, 0.9, 0.7, 0.6, 0.5)
 CURVE = Curve((0.0, 0.25, 0.5, 0.75, 1.0), LOSSES, LOSSES, LOSSES)
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 WEIGHTS = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
+MLP, OTHER = (rb.lab.MLP(inputs=16, hidden=(8,), classes=10, seed=seed) for seed in (0, 1))
+CERTAIN = torch.eye(6, 10)
 
 
 def line(height):
@@ -55,25 +58,35 @@ def noise():
     return [{"name": "rate, as long", "settings": rows}] * 2
 
 
+def barriers():
+    pairs = [{"seeds": [k, k + 1], "naive": line(1 + k), "matched": line(0)} for k in (0, 2)]
+    return {"data": "mnist", "samples": 10, "pairs": pairs}
+
+
 def methods():
     row = {"loss": [0.1, 0.2, 0.1], "middle_loss": 0.2, "cpu_seconds": 3.0}
     names = ("naive", "weight matching", "straight-through")
     return {"alphas": ALPHAS, "pairs": [{"methods": dict.fromkeys(names, row)}]}
 
 
-def update(step):
-    units = {"1": [1, 0, 2], "2": [0, 1, 2]}
-    gains = np.arange(9.0).reshape(3, 3)
-    values = [1.0, 3.0, 3.5]
-    return figures.draw_update(gains, [0, 1, 2], [2, 1, 0], units, values, step, layer="1")
+def descent():
+    planted = {"1": torch.tensor([1, 0, 2]), "2": torch.tensor([0, 1, 2])}
+    here, moved = torch.arange(3), torch.tensor([1, 0, 2])
+    updates = [
+        (0, torch.arange(9.0).reshape(3, 3), [moved, here]),
+        (1, torch.eye(3), [moved, here]),
+    ]
+    return figures.Descent(updates, planted, lambda orders: 3.0 - float(orders[0][0] == 0))
 
 
 DRAWN = {
     "network": lambda: figures.draw_network([WEIGHTS[:3, :2], WEIGHTS[:1, :3]]),
     "rainbow": lambda: figures.draw_rainbow({"A": range(4), "B": [1, 0, 2, 3]}),
     "units": lambda: figures.draw_units({"A": WEIGHTS, "B": -WEIGHTS}, groups=("a", "b")),
-    "mix": lambda: figures.draw_mix(
-        {"A": WEIGHTS, "B": WEIGHTS}, {"A": WEIGHTS[:2, :10].softmax(1)}, WEIGHTS[:2]
+    "mix": lambda: figures.draw_mix(MLP, {"B": OTHER}, 0.5, range(4), WEIGHTS[:2]),
+    "pairs": lambda: figures.draw_pairs(barriers()),
+    "logit scale": lambda: figures.draw_logit_scale(
+        {"A": 9 * CERTAIN, "naive, seeds 0 and 1": CERTAIN}, torch.arange(6)
     ),
     "assignment": lambda: figures.draw_assignments({"best": np.eye(2)}, {"best": [1, 0]}),
     "large assignments": lambda: figures.draw_assignments({"A": np.eye(64), "B": np.eye(64)}),
@@ -82,9 +95,9 @@ DRAWN = {
     "onset": lambda: figures.draw_onset(onset()),
     "onset at an epoch": lambda: figures.draw_onset(onset(), 2),
     "onset sheet": lambda: figures.draw_onset_sheet(onset(), (0, 3)),
-    "start": lambda: update(0),
-    "update": lambda: update(1),
-    "updates": lambda: figures.draw_updates([[[1, 0], [0, 1]]] * 2, ["start", "1"], [1.0, 2.0]),
+    "start": lambda: figures.draw_update(descent(), 0),
+    "update": lambda: figures.draw_update(descent(), 1),
+    "updates": lambda: figures.draw_updates(descent(), [0, 1, 2]),
     "landscape": lambda: figures.draw_landscape(
         np.array([[3.0, 0.0], [1.0, 2.0]]), {"layer 1 first": [(1, 0), (0, 0)]}
     ),
@@ -132,7 +145,7 @@ def test_a_figure_stays_closed_and_has_an_alternative_text(name):
 def test_every_figure_of_the_course_is_drawn_here():
     drawing = {name for name in figures.__all__ if name.startswith("draw_")}
     used = {name for draw in DRAWN.values() for name in draw.__code__.co_names}
-    assert drawing - used - set(update.__code__.co_names) == set()
+    assert drawing - used == set()
 
 
 def test_a_slider_does_not_show_the_future():
@@ -213,3 +226,14 @@ def test_the_law_of_variance_is_what_is_measured(rho, sigma):
     for alpha in (0.0, 0.3, 1.0):
         measured = ((1 - alpha) * sigma[0] * x[0] + alpha * sigma[1] * y).std()
         assert figures.mixed_std(rho, alpha, sigma) == pytest.approx(measured, abs=1e-6)
+
+
+def test_one_factor_on_the_logits_changes_the_loss_and_no_answer():
+    text = figures.draw_logit_scale({"naive": CERTAIN}, torch.arange(6)).get_label()
+    assert "loss 1.46 as it is, 0.00 at factor" in text
+    assert "accuracy 100.0% at both" in text
+
+
+def test_an_update_says_what_it_gained_and_how_many_units_are_in_place():
+    text = figures.draw_update(descent(), 1).get_label()
+    assert text == "Update 1: layer 1: objective 3.00 (+1.00), 6 of 6 units in place."

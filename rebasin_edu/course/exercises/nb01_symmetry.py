@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import Any
 
 import torch
@@ -10,16 +11,25 @@ import torch
 from ..check import NotYet, exercise, function_of, near
 
 
-@exercise("01-1")
-def _(answer: Any) -> str:
-    """Rows (2, 0, 1) of a weight matrix: the order that undoes it."""
-    order = list(answer) if not isinstance(answer, (int, float, str)) else []
-    if [int(i) for i in order] == [1, 2, 0]:
-        return "Unit 0 came to place 1, unit 1 to place 2, unit 2 to place 0."
-    if [int(i) for i in order] == [2, 0, 1]:
-        raise NotYet(
-            "01-1: that is the shuffle again; doing it twice does not undo it (three times would)"
-        )
+def _order(draw: Random) -> list[int]:
+    """An order of five units that is not its own inverse."""
+    order = list(range(5))
+    while [order[i] for i in order] == list(range(5)):
+        draw.shuffle(order)
+    return order
+
+
+@exercise("01-1", _order)
+def _(answer: Any, order: list[int]) -> str:
+    """The order that undoes the one given."""
+    back = list(answer) if not isinstance(answer, (int, float, str)) else []
+    back = [int(i) for i in back]
+    if back == sorted(range(5), key=order.__getitem__):
+        return f"Unit 0 came to place {order.index(0)}, so that is where it must be taken from."
+    if back == order:
+        raise NotYet("01-1: that is the same order again; doing it twice does not undo it")
+    if sorted(back) != sorted(order):
+        raise NotYet("01-1: give an order: a list that holds each of 0 to 4 once")
     raise NotYet("01-1: ask of each old place where its unit stands now")
 
 
@@ -60,20 +70,20 @@ def _(answer: Any) -> str:
     return "Rows, biases and the next columns: the same function in another order."
 
 
-@exercise("01-3")
-def _(answer: Any) -> str:
-    """log10 of the number of symmetries of an MLP with two hidden layers of 100 units."""
-    right = 2 * math.lgamma(101) / math.log(10)
-    if near(answer, right, 0.05):
-        return "10^316, from two layers of a hundred units."
-    if near(answer, math.lgamma(201) / math.log(10), 0.05):
-        raise NotYet("01-3: 200! lets units change layers; it is 100! twice")
+@exercise("01-3", lambda draw: draw.randint(60, 400))
+def _(answer: Any, width: int) -> str:
+    """log10 of the number of symmetries of an MLP with two hidden layers of the width given."""
+    right = 2 * math.lgamma(width + 1) / math.log(10)
+    if near(answer, right, 0.06):
+        return f"About 10^{right:.0f}, from two layers of {width} units."
+    if near(answer, math.lgamma(2 * width + 1) / math.log(10), 0.06):
+        raise NotYet(f"01-3: {2 * width}! lets units change layers; it is {width}! twice")
     if near(answer, right * math.log(10), 0.1):
         raise NotYet("01-3: that is the natural logarithm; divide by log(10)")
-    if near(answer, right / 2, 0.05):
+    if near(answer, right / 2, 0.06):
         raise NotYet("01-3: that is one layer; there are two")
     if near(answer, round(right), 1e-9):
-        raise NotYet("01-3: give one decimal at least")
+        raise NotYet("01-3: nearly; give one decimal at least")
     raise NotYet(
-        "01-3: each layer has 100! permutations; how do the logarithms of factors combine?"
+        f"01-3: each layer has {width}! permutations; how do the logarithms of factors combine?"
     )

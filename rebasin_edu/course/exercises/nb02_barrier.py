@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import torch
@@ -9,51 +10,62 @@ import torch
 from ..check import NotYet, exercise, function_of, near, plain
 
 
-@exercise("02-1")
-def _(answer: Any) -> str:
-    """The paper's, the line's and the midpoint's barrier of losses 0.2, 0.9, 0.7, 0.5, 0.4."""
+def _losses(draw: Random) -> list[float]:
+    """Five losses, highest a quarter of the way from the better end, where the line is lower."""
+    first, rise = draw.randint(10, 25), draw.randint(12, 30)
+    top = draw.randint(85, 99)
+    inner = top, top - draw.randint(15, 22), draw.randint(45, 55)
+    return [hundredths / 100 for hundredths in (first, *inner, first + rise)]
+
+
+@exercise("02-1", _losses)
+def _(answer: Any, losses: list[float]) -> str:
+    """The paper's, the line's and the midpoint's barrier of the losses given."""
+    first, last, top, middle = losses[0], losses[-1], max(losses), losses[2]
+    mean, near_here = (first + last) / 2, lambda value, wanted: near(value, wanted, 1e-6)
     if not isinstance(answer, (tuple, list)) or len(answer) != 3:
         raise NotYet("02-1: give three numbers in a tuple: (paper, line, midpoint)")
     paper, line, midpoint = answer
-    if near(paper, 0.7, 1e-9) or near(paper, 0.5, 1e-9):
+    if near_here(paper, top - first) or near_here(paper, top - last):
         raise NotYet("02-1: the paper subtracts the mean of both ends, not one of them")
-    if not near(paper, 0.6, 1e-9):
+    if not near_here(paper, top - mean):
         raise NotYet(
             "02-1: paper: the largest of the five losses, less the mean of the first and the last"
         )
-    if near(line, 0.4, 1e-9):
+    if near_here(line, middle - mean):
         raise NotYet(
             "02-1: line: look at every alpha, not only at the middle: where is the curve "
             "highest above the line?"
         )
-    if not near(line, 0.65, 1e-9):
+    if not near_here(line, top - 0.75 * first - 0.25 * last):
         raise NotYet(
             "02-1: line: subtract the straight line's value at the same alpha, then take the "
             "largest"
         )
-    if near(midpoint, 0.7, 1e-9):
+    if near_here(midpoint, middle):
         raise NotYet(
             "02-1: midpoint: that is the loss at alpha = 1/2; the mean of the ends is still to "
             "be taken off"
         )
-    if not near(midpoint, 0.4, 1e-9):
+    if not near_here(midpoint, middle - mean):
         raise NotYet("02-1: midpoint: the loss at alpha = 1/2, less the mean of the ends")
-    return "0.60, 0.65 and 0.40: one curve, three numbers."
+    return "One curve, three numbers, and here the line's is the largest."
 
 
-@exercise("02-2")
-def _(answer: Any) -> str:
-    """The share of variance lost midway between units of one variance and correlation 0.4."""
-    if near(answer, 0.3, 1e-6):
-        return "Three tenths, layer after layer, and what they keep multiplies; REPAIR restores it."
-    if near(answer, 30, 1e-4) or isinstance(answer, str):
+@exercise("02-2", lambda draw: draw.choice([0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.45, 0.6]))
+def _(answer: Any, rho: float) -> str:
+    """The share of variance lost midway between units of one variance and the correlation given."""
+    kept = (1 + rho) / 2
+    if near(answer, 1 - kept, 1e-6):
+        return f"Each layer keeps {kept:.2f} of it, and what they keep multiplies; REPAIR helps."
+    if near(answer, 100 * (1 - kept), 1e-4) or isinstance(answer, str):
         raise NotYet("02-2: give a share, a number between 0 and 1")
-    if near(answer, 0.7, 1e-6):
+    if near(answer, kept, 1e-6):
         raise NotYet("02-2: that is the share that remains; how much is lost?")
-    if near(answer, 1 - 0.7**0.5, 1e-3) or near(answer, 0.7**0.5, 1e-3):
+    if near(answer, 1 - kept**0.5, 1e-3) or near(answer, kept**0.5, 1e-3):
         raise NotYet("02-2: that is about the standard deviation; the variance is its square")
     if near(answer, 0.5, 1e-6):
-        raise NotYet("02-2: that is for unrelated units; a correlation of 0.4 keeps more")
+        raise NotYet("02-2: that is for unrelated units; correlated ones keep more")
     raise NotYet(
         "02-2: set both variances to 1 and alpha to 1/2 in the law, and compare the variances"
     )

@@ -1,7 +1,10 @@
-"""Checks of 03: How do we find the shuffle?"""
+"""Checks of 03: How do we find the permutation of one layer?"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -9,19 +12,45 @@ import torch
 from ..check import NotYet, exercise, function_of
 
 
-@exercise("03-1")
-def _(answer: Any) -> str:
-    """The best assignment of [[8, 7, 1], [7, 2, 1], [3, 6, 5]]."""
+def _table(draw: Random) -> list[list[int]]:
+    """A 3 × 3 table with one best assignment, which greedy choice does not find."""
+    while True:
+        table = [[draw.randint(1, 9) for _ in range(3)] for _ in range(3)]
+        entries = sorted(entry for row in table for entry in row)
+        sums = sorted(_sum(table, order) for order in itertools.permutations(range(3)))
+        one_best = sums[-1] > sums[-2] and entries[-1] > entries[-2]
+        if one_best and _sum(table, _greedy(table)) < sums[-1] > _sum(table, (0, 1, 2)):
+            return table
+
+
+def _sum(table: list[list[int]], order: Sequence[int]) -> int:
+    return sum(row[column] for row, column in zip(table, order))
+
+
+def _greedy(table: list[list[int]]) -> list[int]:
+    chosen: dict[int, int] = {}
+    places = itertools.product(range(3), range(3))
+    for row, column in sorted(places, key=lambda place: -table[place[0]][place[1]]):
+        if row not in chosen and column not in chosen.values():
+            chosen[row] = column
+    return [chosen[row] for row in range(3)]
+
+
+@exercise("03-1", _table)
+def _(answer: Any, table: list[list[int]]) -> str:
+    """The best assignment of the table given."""
     order = [int(i) for i in answer] if hasattr(answer, "__len__") and len(answer) == 3 else []
-    if order == [1, 0, 2]:
-        return "7 + 7 + 5 = 19; greedy takes the 8, then the 6, then a 1, and gets 15."
+    greedy = _greedy(table)
+    best = max(itertools.permutations(range(3)), key=lambda order: _sum(table, order))
+    if tuple(order) == best:
+        return f"Its sum is {_sum(table, best)}; greedy choice gets {_sum(table, greedy)}."
     if sorted(order) != [0, 1, 2]:
         raise NotYet("03-1: each unit of B once: a list that holds 0, 1 and 2")
-    if order == [0, 2, 1]:
-        raise NotYet("03-1: that is the greedy choice, 8 + 6 + 1 = 15; give up the 8")
+    if order == greedy:
+        raise NotYet("03-1: that is the greedy choice; give up the largest entry")
     if order == [0, 1, 2]:
-        raise NotYet("03-1: that leaves everyone in place: 8 + 2 + 5 = 15; there is better")
-    raise NotYet("03-1: add up your three entries; there is a better sum")
+        raise NotYet("03-1: that leaves everyone in place; there is a better sum")
+    raise NotYet(f"03-1: your three entries add up to {_sum(table, order)}; there is a better sum")
 
 
 @exercise("03-2")

@@ -1,4 +1,4 @@
-"""Checks of 04: What if each layer's shuffle depends on the next?"""
+"""Checks of 04: What if each layer's permutation depends on the next?"""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 from ..check import NotYet, exercise, function_of, near
 
 
-@exercise("04-1")
-def _(answer: Any) -> str:
-    """What the midpoint of the greedy example multiplies its input by, for epsilon = 0.1."""
-    if near(answer, 0.25 + 1.1**2 / 4, 1e-4):
+@exercise("04-1", lambda draw: draw.choice([0.05, 0.1, 0.15, 0.2, 0.25, 0.3]))
+def _(answer: Any, epsilon: float) -> str:
+    """What the midpoint of the greedy example multiplies its input by, for the epsilon given."""
+    if near(answer, 0.25 + (1 + epsilon) ** 2 / 4, 1e-4):
         return "Half of what either network does, though a perfect match exists."
-    if near(answer, 1.05, 1e-4):
+    if near(answer, 1 + epsilon / 2, 1e-4):
         raise NotYet(
             "04-1: that is after coordinate descent, which swaps both layers; greedy leaves "
             "them as they are"
         )
     if near(answer, 0.5005, 1e-4):
-        raise NotYet("04-1: that is for epsilon = 0.001; here it is 0.1")
+        raise NotYet("04-1: that is for epsilon = 0.001; yours is larger")
     if near(answer, 0.5, 1e-4):
         raise NotYet("04-1: nearly: keep the terms with epsilon, (1 + epsilon) appears twice")
     raise NotYet(
@@ -105,14 +105,14 @@ def _(answer: Any) -> str:
     return f"Neither layer can improve alone: the objective went from {start:.2f} to {here:.2f}."
 
 
-@exercise("04-4")
-def _(answer: Any) -> str:
-    """The first epoch whose mean matched barrier is below a tenth of the one after epoch 1."""
+@exercise("04-4", lambda draw: draw.choice([2, 3, 4, 8, 16, 20]))
+def _(answer: Any, factor: int) -> str:
+    """The first epoch whose mean matched barrier is the one after epoch 1 over more than factor."""
     from ...lab import load_run
 
     rows = [pair["epochs"] for pair in load_run("mnist-mlp-onset")["pairs"]]
     means = [sum(row["matched"]["loss_barrier"] for row in each) / len(each) for each in zip(*rows)]
-    right = next(epoch for epoch in range(1, len(means)) if means[epoch] < 0.1 * means[1])
+    right = next(epoch for epoch in range(1, len(means)) if means[epoch] < means[1] / factor)
     if near(answer, right, 1e-9):
         return f"From {means[1]:.2f} after epoch 1 to {means[right]:.3f} after epoch {right}."
     if near(answer, 0, 1e-9):
@@ -122,8 +122,8 @@ def _(answer: Any) -> str:
     if isinstance(answer, float) and answer < 1:
         raise NotYet("04-4: that looks like a barrier; the question is after which epoch")
     raise NotYet(
-        "04-4: go through the epochs from 1 on and stop at the first mean below a tenth of "
-        "that of epoch 1"
+        "04-4: go through the epochs from 1 on and stop at the first mean below that of "
+        f"epoch 1 over {factor}"
     )
 
 

@@ -16,12 +16,14 @@ from .assignment import draw_assignments, draw_recovery
 from .barrier_definitions import draw_barriers
 from .barrier_over_training import barriers, describe_onset, draw_onset, draw_onset_sheet
 from .coordinate_descent import (
+    Descent,
     draw_landscape,
     draw_progress,
     draw_tours,
     draw_update,
     draw_updates,
 )
+from .loss_and_accuracy import draw_logit_scale, draw_pairs
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
 from .noise_of_training import draw_axes_of_noise
@@ -45,6 +47,7 @@ from .width_and_time import (
 )
 
 __all__ = [
+    "Descent",
     "barriers",
     "describe_alpha",
     "describe_onset",
@@ -61,12 +64,14 @@ __all__ = [
     "draw_cloud",
     "draw_counts",
     "draw_landscape",
+    "draw_logit_scale",
     "draw_methods",
     "draw_mix",
     "draw_network",
     "draw_onset",
     "draw_onset_sheet",
     "draw_over_time",
+    "draw_pairs",
     "draw_progress",
     "draw_published",
     "draw_rainbow",

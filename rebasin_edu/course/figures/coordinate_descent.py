@@ -4,10 +4,11 @@ that hide in weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...show.style import MATCHED, NAIVE, OTHERS, Look, describe, new_figure, rainbow
 
@@ -18,31 +19,54 @@ if TYPE_CHECKING:
 OBJECTIVE = "objective ⟨A, π(B)⟩"
 
 
-def draw_update(
-    gains: np.ndarray,
-    before: Sequence[int],
-    after: Sequence[int],
-    units: Mapping[str, Sequence[int]],
-    values: Sequence[float],
-    step: int,
-    *,
-    layer: str,
-) -> Figure:
-    """One update of coordinate descent: one layer's similarity matrix and the assignment chosen,
-    all layers after it, the objective so far.
+class Descent:
+    """A coordinate descent to a planted answer, for the figures of its updates.
 
     Args:
-        gains: ``(n, n)``: what place ``i`` gains from unit ``j``; dark is much.
-        before, after: the unit that stood at each place, and the one that stands there now.
-        units: layer → which unit of A each place's unit truly is (a planted answer): in place, they
-            make a rainbow.
-        values: the objective at the start and after each update of the whole descent.
-        step: which update this is; 0 is the start.
-        layer: the name of the layer that is updated, as in ``units``.
+        updates: for each update its layer (0, 1, …), the similarity matrix ``(n, n)`` and the
+            orders of all layers after it.
+        planted: layer → the permutation that was planted.
+        objective: of the orders of all layers.
+
+    Attributes:
+        orders, heights: at the start and after each update.
+        units: for each of these, for each layer, which unit of A each place's unit truly is: in
+            place, they make a rainbow.
     """
+
+    def __init__(
+        self,
+        updates: Sequence[tuple[int, torch.Tensor, list[torch.Tensor]]],
+        planted: Mapping[str, torch.Tensor],
+        objective: Callable[[list[torch.Tensor]], float],
+    ) -> None:
+        self.updates = updates
+        truths = list(planted.values())
+        start = [torch.arange(len(truth)) for truth in truths]
+        self.orders = [start, *(orders for _, _, orders in updates)]
+        self.heights = [objective(orders) for orders in self.orders]
+        self.units = [
+            [truth[order].tolist() for truth, order in zip(truths, orders)]
+            for orders in self.orders
+        ]
+
+    def name(self, step: int) -> str:
+        """What was done in an update, in words."""
+        return f"{step}: layer {self.updates[step - 1][0] + 1}" if step else "start"
+
+
+def draw_update(descent: Descent, step: int) -> Figure:
+    """One update of coordinate descent: one layer's similarity matrix and the assignment chosen,
+    all layers after it, the objective so far; 0 is the start.
+    """
+    layer, matrix, _ = descent.updates[max(step, 1) - 1]
+    before = descent.orders[max(step, 1) - 1][layer].tolist()
+    after = descent.orders[step][layer].tolist()
+    gains, values = np.asarray(matrix), descent.heights
+    units = {str(number): row for number, row in enumerate(descent.units[step], 1)}
     figure, axes = new_figure("wide", 1, 3, width_ratios=(1.15, 1.1, 1.15))
     panel, places = axes[0, 0], np.arange(len(gains))
-    panel.imshow(np.asarray(gains), cmap="Greys", aspect="equal")
+    panel.imshow(gains, cmap="Greys", aspect="equal")
     if step:
         ring: Look = {"facecolor": "none", "edgecolor": OTHERS[1], "linewidth": 1.8, "zorder": 2}
         panel.scatter(before, places, s=95, **ring)
@@ -52,8 +76,8 @@ def draw_update(
     panel.tick_params(labelsize=8)
     legend = "ring: before   dot: chosen" if step else "dot: the start"
     panel.annotate(legend, (0, -0.27), xycoords="axes fraction", fontsize=9, color="0.25")
-    panel.set_title(f"similarity, layer {layer}", fontsize=11)
-    _strips(axes[0, 1], units, layer if step else "")
+    panel.set_title(f"similarity, layer {layer + 1}", fontsize=11)
+    _strips(axes[0, 1], units, str(layer + 1) if step else "")
     panel = axes[0, 2]
     panel.plot(range(len(values)), values, color="0.85", marker="o", zorder=1)
     panel.plot(range(step + 1), values[: step + 1], color=MATCHED, marker="D", zorder=2)
@@ -62,7 +86,9 @@ def draw_update(
     panel.set_title(f"objective {values[step]:.1f}", fontsize=11)
     panel.xaxis.get_major_locator().set_params(integer=True)
     right = axes[0, 1].get_title()
-    return describe(figure, f"Update {step}: {right}, objective {values[step]:.2f}.")
+    rise = values[step] - values[max(step, 1) - 1]
+    text = f"Update {descent.name(step)}: objective {values[step]:.2f} ({rise:+.2f}), {right}."
+    return describe(figure, text)
 
 
 def _strips(panel: Axes, units: Mapping[str, Sequence[int]], layer: str) -> None:
@@ -151,16 +177,11 @@ def draw_tours(cities: np.ndarray, tours: Mapping[str, Sequence[int]]) -> Figure
     return describe(figure, "Round trips. " + "; ".join(titles))
 
 
-def draw_updates(
-    strips: Sequence[Sequence[Sequence[int]]], names: Sequence[str], values: Sequence[float]
-) -> Figure:
-    """The strips of several updates side by side: the contact sheet of ``draw_update``.
-
-    Args:
-        strips: for each step, for each layer, which unit of A each place's unit truly is.
-        names: what was done, one for each step.
-        values: the objective after each.
-    """
+def draw_updates(descent: Descent, chosen: Sequence[int]) -> Figure:
+    """The strips of several updates side by side: the contact sheet of ``draw_update``."""
+    strips = [descent.units[step] for step in chosen]
+    names = [descent.name(step).replace(": ", "\n") for step in chosen]
+    values = [descent.heights[step] for step in chosen]
     figure, axes = new_figure("wide", 1, len(strips))
     words = []
     for panel, rows, name, value in zip(axes[0], strips, names, values):

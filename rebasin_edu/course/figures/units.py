@@ -8,12 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from ...landscape import lerp
 from ...show.style import describe, new_figure, rainbow, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import nn
+
+    from ...weights import Weights
 
 
 def draw_network(
@@ -109,34 +114,42 @@ def draw_units(
 
 
 def draw_mix(
-    units: Mapping[str, np.ndarray],
-    shares: Mapping[str, np.ndarray],
-    images: np.ndarray,
-    *,
-    title: str = "",
+    model: nn.Module,
+    ends: Mapping[str, Weights],
+    alpha: float,
+    units: Sequence[int],
+    images: torch.Tensor,
 ) -> Figure:
-    """Averaged units, and how sure averaged networks are of each digit on some images.
+    """Averaged units, and how sure the averaged networks are of each digit on some images.
 
     Args:
-        units: name of a network → incoming weights ``(columns, height × width)``.
-        shares: name of a network → its probabilities ``(images, 10)``; dark is sure.
+        model: network A, an MLP; the other ends are weights of it.
+        ends: name → what A is mixed with.
+        alpha: the share of the other end in the mix.
+        units: numbers of the first layer's units to draw.
         images: ``(images, height × width)``.
-        title: stands over the picture.
     """
+    states = {name: lerp(model, end, alpha) for name, end in ends.items()}
+    with torch.no_grad():
+        logits = {name: torch.func.functional_call(model, s, images) for name, s in states.items()}
+    shares = {name: values.softmax(1).numpy() for name, values in logits.items()}
+    weights = {name: next(iter(s.values()))[units].numpy() for name, s in states.items()}
+    title = f"{1 - alpha:.0%} of A, {alpha:.0%} of B"
+    pixels = images.flatten(1).numpy()
     figure, axes = new_figure((9.6, 4.4), 1, 2, width_ratios=(1, 1.1))
     left, right = axes[0]
     rows: dict[str, np.ndarray] = {}
-    for name, weights in units.items():
-        middle = len(weights) // 2
-        rows |= {name: weights[:middle], f"{name} ": weights[middle:]}
+    for name, table in weights.items():
+        middle = len(table) // 2
+        rows |= {name: table[:middle], f"{name} ": table[middle:]}
     _draw_tiles(left, rows)
     left.set_title("averaged units", loc="left", fontsize=11)
-    side = round(np.asarray(images).shape[1] ** 0.5)
-    digits = _tiles([np.asarray(images)], scale=lambda image: image)[: side + 2]
-    table = [np.where(np.isnan(digits), 0, digits) / np.nanmax(digits)]
+    side = round(pixels.shape[1] ** 0.5)
+    digits = _tiles([pixels], scale=lambda image: image)[: side + 2]
+    blocks = [np.where(np.isnan(digits), 0, digits) / np.nanmax(digits)]
     for share in shares.values():
-        table.append(np.repeat(np.repeat(np.asarray(share).T, 8, 0), side + 2, 1))
-    right.imshow(np.vstack(table), cmap="Greys", aspect="auto", vmin=0, vmax=1)
+        blocks.append(np.repeat(np.repeat(np.asarray(share).T, 8, 0), side + 2, 1))
+    right.imshow(np.vstack(blocks), cmap="Greys", aspect="auto", vmin=0, vmax=1)
     right.set_xticks([])
     ticks = [side + 2 + 80 * row + 8 * digit + 4 for row in range(len(shares)) for digit in (0, 9)]
     names = [f"{name}: {digit}" if digit == 0 else "9" for name in shares for digit in (0, 9)]
@@ -145,10 +158,8 @@ def draw_mix(
         right.axhline(side + 1.5 + 80 * row, color="0.5", linewidth=1)
     right.set_title("its answers, 0 to 9 from top to bottom", loc="left", fontsize=11)
     figure.suptitle(title, x=0.01, ha="left")
-    sure = ", ".join(
-        f"{name} {np.asarray(share).max(1).mean():.2f}" for name, share in shares.items()
-    )
-    return describe(figure, f"{title}: averaged units and answers; mean confidence {sure}.")
+    sure = ", ".join(f"{name} {share.max(1).mean():.2f}" for name, share in shares.items())
+    return describe(figure, f"{title}. Mean probability of the answer to ten images: {sure}.")
 
 
 def _draw_tiles(panel: Axes, rows: Mapping[str, np.ndarray]) -> None:
