@@ -263,7 +263,8 @@ def main():
         numbers = Numbers(chosen.work / "numbers.jsonl")
         rows = collected(numbers)
         about = {"matched on": MATCHED_ON, "pairs": rows}
-        command = "python benchmarks/resnet_grid.py 1 2 4 --refits --plane --layer-norm --store"
+        command = "python benchmarks/resnet_grid.py 1 2 4 --levels 1 2 --methods naive weights"
+        command += " --refits --plane --layer-norm --store"
         seeds = [row["seeds"] for row in rows]
         run = run_metadata(data, recipe, seeds, start, command, **about)
         run["seconds"] = round(sum(numbers.seconds.values()))  # of CPU, one thread
