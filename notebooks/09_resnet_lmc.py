@@ -433,7 +433,31 @@ print(
 
 # %% [markdown]
 """
-**09-3** · a figure · 15 minutes. Draw the points lost over the width, both axes logarithmic: naive and
+**09-3** · easy · 6 minutes. Write `worst(accuracy)`: from the accuracies along a line, ends included, the
+points (of 100) that its worst network loses against the mean of both ends.
+
+<details><summary>Hint</summary>The worst place need not be the middle; and the ends count as well.</details>
+"""
+
+
+# %% tags=["exercise"]
+def worst(accuracy):
+    return ...
+
+
+# check("09-3", worst)
+
+
+# %% tags=["solution"]
+def worst(accuracy):
+    return 100 * ((accuracy[0] + accuracy[-1]) / 2 - min(accuracy))
+
+
+check("09-3", worst)
+
+# %% [markdown]
+"""
+**09-4** · a figure · 15 minutes. Draw the points lost over the width, both axes logarithmic: naive and
 matched, our 16×16 rows, and REPAIR's numbers as another marker. Where would you *not* join the dots?
 """
 

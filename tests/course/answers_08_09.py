@@ -95,4 +95,15 @@ ANSWERS = {
             (16, "function itself"),
         ],
     ),
+    "09-3": (
+        lambda y: 100 * ((y[0] + y[-1]) / 2 - min(y)),
+        [
+            (lambda y: (y[0] + y[-1]) / 2 - min(y), "a hundredth"),
+            (lambda y: 100 * ((y[0] + y[-1]) / 2 - y[len(y) // 2]), "elsewhere"),
+            (lambda y: 100 * (y[0] - min(y)), "not one of them"),
+            (lambda y: 100 * (max(y) - min(y)), "not the better"),
+            (lambda y: 100 * (min(y) - (y[0] + y[-1]) / 2), "sign"),
+            (lambda y: 1.0, "the smallest"),
+        ],
+    ),
 }

@@ -52,3 +52,23 @@ def _(answer: Any) -> str:
     if isinstance(found, (int, float)) and found < 1:
         raise NotYet("09-2: the points fall with the width: is the slope's sign turned round?")
     raise NotYet("09-2: take the logarithm of both, fit a straight line, solve it for the width")
+
+
+@exercise("09-3")
+def _(answer: Any) -> str:
+    """The points that the worst network of a line loses against the mean of both ends."""
+    worst = function_of("09-3", "worst", answer)
+    found = plain(worst([0.8, 0.5, 0.6, 0.7, 0.9]))
+    likely = {
+        "those are shares; a point is a hundredth": 0.35,
+        "that is the middle; the worst network stands elsewhere here": 25,
+        "the mean of both ends, not one of them": 30,
+        "the mean of both ends, not the better one": 40,
+        "the sign is turned round: what is lost is a positive number": -35,
+    }
+    for mistake, wrong in likely.items():
+        if near(found, wrong, 1e-9):
+            raise NotYet(f"09-3: {mistake}")
+    if not near(found, 35, 1e-9):
+        raise NotYet("09-3: the mean of the first and the last, less the smallest, times 100")
+    return "The barrier of the accuracy, as the paper defines that of the loss."

@@ -85,12 +85,6 @@ def grid_curves(row: Mapping[str, Any], names: Sequence[str] = tuple(LINES)) -> 
             found[name] = Curve(
                 alphas, loss, accuracy, ece=unknown, samples=row["samples"], label=name
             )
-            alphas, losses, accuracies = (
-                tuple(line[key]) for key in ("alphas", "loss", "accuracy")
-            )
-            unknown = (float("nan"),) * len(alphas)
-            about = {"samples": row["samples"], "label": name}
-            found[name] = Curve(alphas, losses, accuracies, unknown, **about)
     return found
 
 
