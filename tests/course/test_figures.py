@@ -52,12 +52,6 @@ def over_widths():
     return {"data": "digits", "widths": widths}
 
 
-def noise():
-    rows = [{"changed": {"lr": 0.1}, "pairs": pairs(0.1, 0.2)}]
-    rows.append({"changed": {"epochs": 250, "lr": 0.01}, "pairs": pairs(0.3, 0.4)})
-    return [{"name": "rate, as long", "settings": rows}] * 2
-
-
 def barriers():
     pairs = [{"seeds": [k, k + 1], "naive": line(1 + k), "matched": line(0)} for k in (0, 2)]
     return {"data": "mnist", "samples": 10, "pairs": pairs}
@@ -120,12 +114,11 @@ DRAWN = {
     "counts": lambda: figures.draw_counts({"MLP": (3498, 3499.6)}),
     "settings": lambda: figures.draw_settings({"a": pairs(0.1), "b": pairs(0.2)}, xlabel="rate"),
     "a pair of one's own": lambda: figures.draw_settings(
-        {"16": pairs(0.5, 0.4)}, xlabel="width", live={"16": pairs(0.3)}, chosen="16"
+        {"16": pairs(0.5, 0.4)}, xlabel="width", live={"16": pairs(0.3)}, joined=False
     ),
     "width and alpha": lambda: figures.draw_width_at(over_widths(), 16, 0.5),
     "widths sheet": lambda: figures.draw_widths_sheet(over_widths(), (16, 32)),
     "over time": lambda: figures.draw_over_time({"MNIST": onset(), "CIFAR-10": onset()}),
-    "noise": lambda: figures.draw_axes_of_noise(noise()),
     "published": lambda: figures.draw_published({"LayerNorm": {"matched": [41.6, 15.0]}}, (1, 2)),
     "alpha by width": figures_08_09.alpha_by_width,
     "widths": figures_08_09.widths,
@@ -193,11 +186,6 @@ def test_the_explorer_reads_the_stored_line_at_its_place():
         "width 32, alpha 0.500, means of 2 pairs. naive: loss 1.288, accuracy 80.0 %, loss barrier "
         "1.188; matched: loss 0.287, accuracy 80.0 %, loss barrier 0.188"
     )
-
-
-def test_epochs_that_change_with_a_setting_are_said_on_its_axis():
-    panel = figures.draw_axes_of_noise(noise()).axes[0]
-    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0.1", "0.01\n250 ep."]
 
 
 def test_onset_is_the_stored_barriers():

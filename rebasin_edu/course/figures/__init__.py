@@ -26,7 +26,6 @@ from .coordinate_descent import (
 from .loss_and_accuracy import draw_logit_scale, draw_pairs
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
-from .noise_of_training import draw_axes_of_noise
 from .published_barriers import draw_published
 from .units import draw_mix, draw_network, draw_rainbow, draw_units
 from .variance_collapse import (
@@ -56,7 +55,6 @@ __all__ = [
     "draw_alpha_by_width",
     "draw_assignments",
     "draw_axes",
-    "draw_axes_of_noise",
     "draw_barriers",
     "draw_best_of",
     "draw_blocks",

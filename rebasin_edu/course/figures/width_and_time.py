@@ -41,29 +41,27 @@ def draw_settings(
     xlabel: str,
     metrics: Sequence[str] = ("loss", "accuracy"),
     live: Mapping[str, Pairs] | None = None,
-    chosen: str | None = None,
+    joined: bool = True,
     title: str = "",
 ) -> Figure:
-    """Barriers over a setting of training: every pair a mark, a line through the means.
+    """Barriers over a setting of training: every pair a mark.
 
     Args:
         settings: label on the axis → the pairs of it, in order.
         xlabel: what is changed; all else is the same.
         metrics: which panels, of "loss" and "accuracy".
         live: pairs trained just now, by the same labels: drawn as stars.
-        chosen: a label to mark with a vertical line.
+        joined: whether the settings have an order, so that a line may join their means.
         title: stands over the figure: the data, and what is the same in all.
     """
     figure, axes = new_figure("wide" if len(metrics) > 1 else "one", 1, len(metrics))
     for panel, metric in zip(axes[0], metrics):
-        _over_settings(panel, settings, metric)
+        _over_settings(panel, settings, metric, joined)
         for label, pairs in (live or {}).items():
             for line, (colour, _) in LINES.items():
                 look: dict[str, Any] = {"ms": 15, "mec": "black", "zorder": 5, "ls": "none"}
                 at = [list(settings).index(label)] * len(pairs)
                 panel.plot(at, heights(pairs, line, metric), "*", color=colour, **look)
-        if chosen is not None:
-            panel.axvline(list(settings).index(chosen), color="black", linewidth=0.8, zorder=0)
         panel.set_xlabel(xlabel)
     figure.suptitle(title, x=0.01, ha="left")
     text = describe_settings(settings, metrics)
@@ -134,6 +132,7 @@ def draw_widths_sheet(
         panel.set(xlabel="alpha", ylabel="")
         words.append(describe_settings({f"width {width}": pairs}, [metric]))
     axes[0, 0].set_ylabel("test loss" if metric == "loss" else "test accuracy (%)")
+    figure.suptitle(f"{run['data']}, thin lines: single pairs", x=0.01, ha="left")
     return describe(figure, f"{run['data']}: {' | '.join(words)}")
 
 
@@ -148,12 +147,15 @@ def draw_over_time(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
     words = []
     for panel, (name, run) in zip(axes[0], runs.items()):
         for line, (colour, _) in LINES.items():
-            for pair in run["pairs"]:
-                rows = pair["epochs"][1:]  # epoch 0: nothing is learned yet, nothing to lose
-                x = [row["epoch"] for row in rows]
-                y = [row[line]["loss_barrier"] for row in rows]
-                panel.plot(x, y, color=colour, linewidth=1.2)
-            write(panel, line, (x[-1], y[-1]), (0, 6), ha="right", color=colour, fontweight="bold")
+            rows = [
+                pair["epochs"][1:] for pair in run["pairs"]
+            ]  # at epoch 0 nothing is learned yet
+            x = [row["epoch"] for row in rows[0]]
+            y = np.array([[row[line]["loss_barrier"] for row in pair] for pair in rows])
+            panel.plot(x, y.T, color=colour, linewidth=1.2)
+            top = (x[-1], y[:, -5:].max())
+            look: dict[str, Any] = {"ha": "right", "color": colour, "fontweight": "bold"}
+            write(panel, line, top, (0, 6), **look)
         ends = [pair["epochs"][-1]["matched"]["loss_barrier"] for pair in run["pairs"]]
         words.append(f"{name}: matched, last epoch, {', '.join(f'{end:.3f}' for end in ends)}")
         panel.axhline(0, color="0.7", linewidth=0.8)
@@ -165,12 +167,15 @@ def draw_over_time(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
     return describe(figure, f"Loss barriers over training. {'; '.join(words)}")
 
 
-def _over_settings(panel: Axes, settings: Mapping[str, Pairs], metric: str) -> None:
+def _over_settings(
+    panel: Axes, settings: Mapping[str, Pairs], metric: str, joined: bool = True
+) -> None:
     for line, (colour, marker) in LINES.items():
         rows = [heights(pairs, line, metric) for pairs in settings.values()]
         for at, row in enumerate(rows):
             panel.plot([at] * len(row), row, marker, color=colour, ms=5, alpha=0.8)
-        panel.plot(range(len(rows)), [row.mean() for row in rows], color=colour)
+        if joined:
+            panel.plot(range(len(rows)), [row.mean() for row in rows], color=colour)
         at, row = len(rows) - 1, rows[-1]
         look: dict[str, Any] = {"ha": "right", "color": colour, "fontweight": "bold"}
         write(panel, line, (at, row.max()), (0, 7), **look)
