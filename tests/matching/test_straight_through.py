@@ -187,6 +187,26 @@ def test_every_fourth_permutation_is_scored_and_the_last(trained, monkeypatch):
     assert {step.sweep for step in found.history} <= {0, 4, 8, 10}
 
 
+def test_stored_networks_of_mnist_end_no_higher_than_they_began():
+    import rebasin_edu as rb
+
+    data = rb.load_data("mnist-5k")
+    recipe = rb.Recipe(dataset="mnist")
+    a, b = (rb.load_or_train(recipe.with_seed(seed), dataset=data) for seed in (0, 1))
+    spec = PermutationSpec.from_model(a, data.test.inputs[:2])
+    train, test = data.train.first(1500).inputs, data.test.first(1000)
+    start = rb.activation_matching(spec, a, b, train).permutation
+    found = straight_through_matching(spec, a, b, train, start="activations", steps=24)
+    curves = [
+        rb.linear_path(a, spec.apply(b, permutation), test, alphas=5)
+        for permutation in (start, found.permutation)
+    ]
+    assert len(found.scores) > 1
+    assert curves[1].at(0.5).loss < curves[0].at(0.5).loss
+    # both barriers lie at an end, where a permuted sum is rounded otherwise
+    assert curves[1].barrier.loss <= curves[0].barrier.loss + 1e-6
+
+
 class ViewOnly(nn.Module):
     """Refuses images with their channels last, as many small models do."""
 
