@@ -1,7 +1,7 @@
 """Everything this package raises or warns of.
 
-A wrong value of an option is a plain ``ValueError`` that lists the choices. All else is a
-``RebasinError``, so that one ``except`` catches it.
+All of it is a ``RebasinError``, so that one ``except`` catches it; a wrong value of an option is one
+that lists the choices. ``RebasinError`` is a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RebasinWarning(UserWarning):
 
 
 def choose(what: str, value: Any, choices: Any) -> None:
-    """Raise a ``ValueError`` that lists the choices unless ``value`` is one of them."""
+    """Raise a ``RebasinError`` that lists the choices unless ``value`` is one of them."""
     if value not in choices:
         listed = ", ".join(map(repr, choices))
-        raise ValueError(f"{what}={value!r} is not known; choose one of {listed}")
+        raise RebasinError(f"{what}={value!r} is not known; choose one of {listed}")

@@ -55,7 +55,7 @@ class Recipe:
         training: how it is trained; its seed is that of the first weights too.
 
     Raises:
-        ValueError: an option is not known.
+        RebasinError: an option is not known.
         RebasinError: a number is not one, or is out of its range.
     """
 
@@ -92,7 +92,7 @@ class Recipe:
         choose("part", part, (None, "a", "b"))
         training = replace(training or _DEFAULTS, **settings)
         if training.precision == "auto":
-            raise ValueError("precision='auto' makes different networks on different machines; "
+            raise RebasinError("precision='auto' makes different networks on different machines; "
                              "choose one of 'float32', 'bfloat16'")  # fmt: skip
         width = (MLP_UNITS if model == "mlp" else 1) if width is None else width
         units = real_number("width", width, above=0)

@@ -63,7 +63,7 @@ def load_or_train(
     if not isinstance(recipe, Recipe):
         raise RebasinError(f"a Recipe is needed, not {recipe!r}")
     if epoch is not None and not 0 <= epoch <= recipe.epochs:
-        raise ValueError(f"epoch {epoch} of a recipe with {recipe.epochs} epochs")
+        raise RebasinError(f"epoch {epoch} of a recipe with {recipe.epochs} epochs")
     path = _find(recipe, epoch)
     if path is None:
         dataset = dataset if dataset is not None else recipe.load_data(data_dir, download)

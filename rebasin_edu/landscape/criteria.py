@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, RebasinError
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Metrics = Mapping[str, Criterion]
@@ -17,16 +17,16 @@ IGNORED = -100  # the class that torch's cross-entropy leaves out
 
 
 def check_criteria(loss: Any, metrics: Any) -> None:
-    """Raise a ``ValueError`` unless the loss and the metrics can be called."""
+    """Raise a ``RebasinError`` unless the loss and the metrics can be called."""
     if loss is not None and not callable(loss):
-        raise ValueError(
+        raise RebasinError(
             f"loss={loss!r}: a function of outputs and targets is needed, such as "
             "torch.nn.functional.mse_loss"
         )
     if metrics is not None and not (
         isinstance(metrics, Mapping) and all(map(callable, metrics.values()))
     ):
-        raise ValueError(f"metrics={metrics!r}: name → function of outputs and targets is needed")
+        raise RebasinError(f"metrics={metrics!r}: name → function of outputs and targets is needed")
 
 
 def ignored_index(loss: Any) -> int:

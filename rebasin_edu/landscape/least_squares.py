@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import DataError
+from ..errors import DataError, RebasinError
 
 Layer = nn.Linear | nn.modules.conv._ConvNd
 CHUNK = 2**22  # entries of a design matrix that are in memory at a time: 16 MB in single precision
@@ -146,7 +146,7 @@ class RidgeRegression:
             gram.diagonal().add_(shift)
             factor, failed = torch.linalg.cholesky_ex(gram)
             if failed:
-                raise ValueError(f"ridge={ridge} is too small: inputs of {name} are dependent")
+                raise RebasinError(f"ridge={ridge} is too small: inputs of {name} are dependent")
             change = torch.cholesky_solve(cross, factor)
         # ⟨change, 2 cross − gram · change⟩, where (gram + shift) · change = cross
         gain = float((change * cross).sum()) + shift * float(change.square().sum())

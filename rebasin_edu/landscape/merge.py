@@ -72,7 +72,7 @@ def merge(
         save: a file for the merged weights, in safetensors.
 
     Raises:
-        ValueError: an unknown method or repair, or one that needs data without them.
+        RebasinError: an unknown method or repair, or one that needs data without them.
         WeightsError, SpecError, DataError: the networks or the data cannot be used.
     """
     choose("method", method, METHODS)
@@ -87,9 +87,9 @@ def merge(
             "the networks were trained on"
         )
     if len(networks) > 2 and (alpha != 0.5 or method == "activations"):
-        raise ValueError("more than two networks are merged at equal parts, method='weights'")
+        raise RebasinError("more than two networks are merged at equal parts, method='weights'")
     if len(networks) > 2 and repair == "rescale":
-        raise ValueError("repair='rescale' is defined between two networks; 'refit' takes more")
+        raise RebasinError("repair='rescale' is defined between two networks; 'refit' takes more")
     report = MergeReport(method, "none", finite(alpha))
     criteria = {"loss": loss, "metrics": metrics}
     check_criteria(loss, metrics)

@@ -76,7 +76,7 @@ def linear_path(
         DataError: no data, no pairs, targets that are not classes of the model, or a repair
             without ``train_data``.
         RebasinError: an alpha is not a finite number.
-        ValueError: an unknown kind or repair.
+        RebasinError: an unknown kind or repair.
 
     Ref: Git Re-Basin, definition 2.2 and appendix A.4; REPAIR, section 3.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..batches import Data, batches, count
-from ..errors import DataError, RebasinWarning
+from ..errors import DataError, RebasinError, RebasinWarning
 from ..weights import (
     State,
     Weights,
@@ -138,13 +138,13 @@ def refit(
         Chain of Merges (arXiv 2508.21421), FeatCal (arXiv 2605.13030).
     """
     if ridge <= 0:
-        raise ValueError(f"ridge={ridge}: a positive number is needed, 1e-3 by default")
+        raise RebasinError(f"ridge={ridge}: a positive number is needed, 1e-3 by default")
     if train_data is None:
         raise DataError("refit needs train_data=: examples of what the networks were trained on")
     networks: list[Weights] = list(a) if isinstance(a, (list, tuple)) else [a]  # type: ignore[list-item]
     networks += [] if b is None else [b]
     if len(networks) < 2 or (len(networks) > 2 and alpha != 0.5):
-        raise ValueError("two networks are refitted at alpha, more than two at equal parts")
+        raise RebasinError("two networks are refitted at alpha, more than two at equal parts")
     shares = [1 - alpha, alpha] if len(networks) == 2 else [1 / len(networks)] * len(networks)
     model = architecture(model, *networks, merged)
     names = [f"network {k + 1}" for k in range(len(networks))]

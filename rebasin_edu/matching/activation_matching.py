@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import Data, batches, call_arguments
-from ..errors import MatchingInterrupted, RebasinWarning
+from ..errors import MatchingInterrupted, RebasinError, RebasinWarning
 from ..inputs import shapes_of
 from ..running import plain
 from ..symmetry import PermutationSpec
@@ -99,12 +99,12 @@ def activation_matching(
     Raises:
         DataError: the data are empty or of another form.
         SpecError, WeightsError: as ``weight_matching``.
-        ValueError: ``weights`` is below 0.
+        RebasinError: ``weights`` is below 0.
 
     Ref: Git Re-Basin, section 3.1, equation 1.
     """
     if not 0 <= weights < math.inf:
-        raise ValueError(f"weights={weights}: a share of 0 or more is needed")
+        raise RebasinError(f"weights={weights}: a share of 0 or more is needed")
     began = time.perf_counter()
     network = architecture(model, a, b)
     comparable(spec, a, b)

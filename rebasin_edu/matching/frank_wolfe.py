@@ -46,7 +46,7 @@ def frank_wolfe_matching(
         one for the rounding, and one for each group improved after it.
 
     Raises:
-        SpecError, WeightsError, ValueError: as ``weight_matching``.
+        SpecError, WeightsError, RebasinError: as ``weight_matching``.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the point reached, rounded.
 
     Ref: Crisostomi et al., "C²M³: Cycle-Consistent Multi-Model Merging" (2024), for the relaxation;

@@ -26,7 +26,7 @@ def given(spec: PermutationSpec, start: str | Permutation, seed: int) -> dict[st
     """Return the orders that a start names; ``None`` if they must be computed from the weights.
 
     Raises:
-        ValueError: the name is not known.
+        RebasinError: the name is not known.
         SpecError: a permutation of other groups.
     """
     if isinstance(start, Permutation):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import Data
-from ..errors import MatchingInterrupted, RebasinWarning, choose
+from ..errors import MatchingInterrupted, RebasinError, RebasinWarning, choose
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import Weights, architecture, as_state
 from .activation_matching import Similarities, measure, similarities
@@ -87,7 +87,7 @@ def straight_through_matching(
 
     Raises:
         DataError: empty data, or targets are needed and missing.
-        SpecError, WeightsError, ValueError: as ``weight_matching``.
+        SpecError, WeightsError, RebasinError: as ``weight_matching``.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
 
     Ref: Git Re-Basin, Algorithm 2, for the straight-through estimator.
@@ -96,7 +96,7 @@ def straight_through_matching(
 
     choose("method", method, METHODS)
     if steps < 0 or minibatch < 1:
-        raise ValueError(f"steps={steps} and minibatch={minibatch}: counts are needed")
+        raise RebasinError(f"steps={steps} and minibatch={minibatch}: counts are needed")
     began = time.perf_counter()
     if isinstance(start, str) and start == "best" and method == "paper":
         start = "output_first"

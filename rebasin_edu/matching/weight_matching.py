@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..errors import MatchingInterrupted
+from ..errors import MatchingInterrupted, RebasinError
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import Weights
 from .coordinate_descent import Descent
@@ -60,13 +60,13 @@ def weight_matching(
         SpecError: a parameter is missing, an axis has not its group's size, or the spec has no
             groups.
         WeightsError: weights that cannot be compared; the tensor is named.
-        ValueError: ``start`` is none of these.
+        RebasinError: ``start`` is none of these.
         MatchingInterrupted: Ctrl-C; its ``.matching`` is the best so far.
 
     Ref: Git Re-Basin, Algorithm 1.
     """
     if restarts < 1 or max_sweeps < 1:
-        raise ValueError(f"restarts={restarts} and max_sweeps={max_sweeps} must be at least 1")
+        raise RebasinError(f"restarts={restarts} and max_sweeps={max_sweeps} must be at least 1")
     began = time.perf_counter()
     problem = Problem(spec, a, b)
     base = problem.value(dict(spec.identity()))

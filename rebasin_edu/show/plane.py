@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import RebasinError
 from .curves import AXIS
 from .style import MATCHED, PAPER, A, B, describe, new_figure, write
 
@@ -28,10 +29,10 @@ def draw_plane(
         title: stands over the panel.
     """
     if metric not in AXIS:
-        raise ValueError(f"metric={metric!r} is not known; choose 'loss' or 'accuracy'")
+        raise RebasinError(f"metric={metric!r} is not known; choose 'loss' or 'accuracy'")
     table = np.array(getattr(plane, metric), dtype=float) * (100 if metric == "accuracy" else 1)
     if not np.isfinite(table).any():
-        raise ValueError("nothing of this plane has been computed yet")
+        raise RebasinError("nothing of this plane has been computed yet")
     is_loss = metric == "loss"
     low, high = float(np.nanmin(table)), float(np.nanmax(table[np.isfinite(table)]))
     cap = float(np.nanquantile(table, 0.7 if is_loss else 0.3)) if cap is None else cap

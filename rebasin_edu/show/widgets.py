@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RebasinError
 from .curves import describe_at, frames_of_curves, headline, named_curves
 from .panels import Picture, as_html, contact_sheet, panels
 from .style import encode
@@ -76,7 +77,7 @@ def frames(
     import ipywidgets
 
     if not pictures or len(pictures) != len(labels) or (texts and len(texts) != len(pictures)):
-        raise ValueError(
+        raise RebasinError(
             "a slider needs as many labels (and texts) as pictures: "
             f"{len(pictures)}, {len(labels)}, {len(texts)}"
         )
@@ -112,7 +113,7 @@ def slider_grid(
     import ipywidgets
 
     if not rows or not columns:
-        raise ValueError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
+        raise RebasinError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
     across = _control([str(each) for each in columns], descriptions[1], tooltips[1], start[1])
     down = _control([str(each) for each in rows], descriptions[0], tooltips[0], start[0])
     drawn = {place: panels(draw(*place)) for place in product(rows, columns)}
