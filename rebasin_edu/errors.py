@@ -1,7 +1,7 @@
 """Everything this package raises or warns of.
 
-All of it is a ``RebasinError``, so that one ``except`` catches it; a wrong value of an option is one
-that lists the choices. ``RebasinError`` is a ``ValueError``.
+All of it is a ``RebasinError``, so that one ``except`` catches it; a wrong value of an option is
+one that lists the choices. ``RebasinError`` is a ``ValueError``.
 """
 
 from __future__ import annotations
