@@ -10,7 +10,7 @@ import rebasin_edu as rb
 from rebasin_edu.course.check import NUMBERS, NotYet, UnknownExercise, check, given, load
 from rebasin_edu.matching import assign
 
-from . import answers_08_09
+from . import answers_08_09, answers_10_12
 
 
 def mix(a, b, alpha):
@@ -374,7 +374,7 @@ ANSWERS = {
         ],
     ),
 }
-ANSWERS |= answers_08_09.ANSWERS
+ANSWERS |= answers_08_09.ANSWERS | answers_10_12.ANSWERS
 
 
 def log10_factorial(n):

@@ -24,6 +24,8 @@ from .coordinate_descent import (
     draw_updates,
 )
 from .loss_and_accuracy import draw_logit_scale, draw_pairs
+from .limits import draw_conditions, draw_counterexample
+from .merging_many import draw_growth, draw_scores, draw_triangles
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
 from .published_barriers import draw_published
@@ -60,7 +62,10 @@ __all__ = [
     "draw_blocks",
     "draw_changes",
     "draw_cloud",
+    "draw_conditions",
+    "draw_counterexample",
     "draw_counts",
+    "draw_growth",
     "draw_landscape",
     "draw_logit_scale",
     "draw_methods",
@@ -75,10 +80,12 @@ __all__ = [
     "draw_rainbow",
     "draw_recovery",
     "draw_refit_images",
+    "draw_scores",
     "draw_settings",
     "draw_standard_deviations",
     "draw_tours",
     "draw_trace",
+    "draw_triangles",
     "draw_units",
     "draw_update",
     "draw_updates",
