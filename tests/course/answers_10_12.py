@@ -77,7 +77,7 @@ ANSWERS = {
         [
             (lambda c, r, n: calibration_error(c, r, n, weight=False), "weight by their number"),
             (lambda c, r, n: calibration_error(c, r, n, size=float), "must not cancel"),
-            (lambda c, r, n: calibration_error(c, r, 1), "sort them into bins"),
+            (lambda c, r, n: calibration_error(c, r, 1), "sort the answers"),
             (lambda c, r, n: 0.0, "distance in each bin"),
             (with_empty_bins, "without answers"),
         ],
