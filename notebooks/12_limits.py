@@ -130,9 +130,11 @@ assert best == "swap both" and all(order.tolist() == [1, 0] for order in match.p
 
 # %% [markdown]
 """
-All four lines pass through 25 %: half-way, the network always says "negative", whichever copy of B
-is taken. Weight matching picks "swap both", the nearest, and the midpoint is as bad as the others.
-The line is *better* near its ends; its barrier is the same.
+All four lines pass through 25 %. Where layer 1 is not swapped, the midpoint always says "negative"
+and misses every positive point. Where it is swapped, the midpoint sees only the difference
+$x_1 - x_2$: it says "positive" on half of the square, and half of those answers are wrong. Weight
+matching picks "swap both", the nearest. Its line is *better* near the ends; its barrier is the
+same.
 
 The slider shows the four. On the right, green is where the midpoint says "positive"; the orange
 frame is where it should.

@@ -37,7 +37,7 @@ def draw_counterexample(
         left.plot(alphas, values, marker="o", ms=4, **look)
     left.axhline(0.25, color="0.5", linewidth=1, linestyle=":")
     left.annotate(
-        "always answering 'negative'",
+        "a quarter is wrong",
         (0.5, 0.25),
         (0, 5),
         textcoords="offset points",
