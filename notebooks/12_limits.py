@@ -222,7 +222,7 @@ assert all(mean > reference / 2 for mean in means.values())
 figures.draw_conditions(rows, title=f"{widths['data']}, {widths['samples']:,} test images")
 
 # %% [markdown]
-"""
+r"""
 All three do. Few units leave few partners to choose from. After one epoch the networks have hardly
 begun to share what they know. SGD at a hundredth of the usual rate trains to 93 % accuracy and
 keeps the barrier at 0.6: it is not only a matter of time. The paper lists the same limits in its
@@ -234,7 +234,7 @@ The runs show *when* it fails; they do not show *why*. That is still an open que
 
 An idea that failed, from the paper's appendix A.11. The barrier is measured from A outwards. So
 choose the permutation of B whose direction leaves A most *steeply downhill*: the smallest inner
-product of A's gradient with $\\pi(B)$. That is the same kind of assignment problem as weight
+product of A's gradient with $\pi(B)$. That is the same kind of assignment problem as weight
 matching, with the negative gradient in A's place: one line with the library.
 
 **Predict.** Lower than weight matching? Between it and no matching? Higher than no matching?
