@@ -223,9 +223,15 @@ rb.show.draw_curves(matched, title="after matching")
 | **03** assignment | How do we find the permutation of one layer? |
 | **04** weight matching | What if each layer's permutation depends on the next? |
 | **05** straight-through | Can we train the permutation? |
+| **06** any architecture | What must move together? |
+| **07** width and time | When do networks become mergeable? |
+| **08** norm and repair | Why did my ResNet collapse at alpha 0.5? |
+| **09** ResNets | Is a ResNet linearly mode connected? |
+| **10** merging many | Can five networks become one? |
+| **12** limits | Where does the single basin end? |
 
-These six take 6 to 7 hours with their exercises. More are on their way: any architecture, width and
-time, repair, residual networks, merging many, split data, the limits.
+The first six take 6 to 7 hours with their exercises, and so do the other six. More are on their
+way: split data, ImageNet, transformers.
 
 ## Recap
 

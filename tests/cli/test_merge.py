@@ -26,6 +26,9 @@ def resnet():
 def mlp():
     return rb.lab.MLP()
 
+def digits():
+    return rb.lab.MLP(inputs=64, hidden=(48,), classes=10)
+
 def small():
     return rb.lab.MLP(inputs=48, hidden=(6, 6), classes=3)
 
@@ -65,6 +68,7 @@ def run(*arguments):
     return CliRunner().invoke(main, ["merge", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_two_resnets_from_plain_checkpoints(here):
     networks = stored([rb.Recipe(seed=seed, **RESNET) for seed in (0, 1)])
     torch.save({"epoch": 12, "state_dict": networks[0].state_dict()}, "a.pt")
@@ -90,18 +94,22 @@ def test_two_resnets_from_plain_checkpoints(here):
 
 
 def test_three_networks(here):
-    networks = stored([rb.Recipe(seed=seed) for seed in (0, 1, 2)])
+    data, settings = rb.load_data("digits"), {"epochs": 8, "lr": 3e-3, "batch_size": 64}
+    networks = [
+        rb.train(rb.lab.MLP(64, (48,), 10, seed=seed), data, seed=seed, **settings).model
+        for seed in (0, 1, 2)
+    ]
     names = [f"{letter}.safetensors" for letter in "abc"]
     for name, network in zip(names, networks):
         save_file(network.state_dict(), name)
-    shown = run(*names, "--model", "architectures:mlp", "--data", "mnist-5k", "--save", "m.st")
+    model = ("--model", "architectures:digits")
+    shown = run(*names, *model, "--data", "digits", "--save", "m.st")
     assert shown.exit_code == 0, shown.output
-    data = rb.load_data("mnist-5k")
     state, _ = rb.merge(networks, train_data=data.train)
     library = rb.evaluate(state, data.test, model=networks[0]).accuracy
     command = rb.evaluate(load_file("m.st"), data.test, model=networks[0]).accuracy
     assert abs(command - library) <= 0.005
-    assert command > 0.95
+    assert command > 0.9
 
 
 class Trap:

@@ -209,8 +209,9 @@ def test_an_error_that_cannot_travel_keeps_its_words_and_a_killer_is_given_up(tm
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 import rebasin_edu as rb
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
 from rebasin_edu.lab import Recipe, sweep
 recipes = [Recipe(dataset="digits", width=8, depth=1, epochs=1, seed=seed) for seed in range(2)]
 def work(recipe):

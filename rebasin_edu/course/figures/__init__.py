@@ -23,8 +23,8 @@ from .coordinate_descent import (
     draw_update,
     draw_updates,
 )
-from .loss_and_accuracy import draw_logit_scale, draw_pairs
 from .limits import draw_conditions, draw_counterexample
+from .loss_and_accuracy import draw_logit_scale, draw_pairs
 from .merging_many import draw_growth, draw_scores, draw_triangles
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts

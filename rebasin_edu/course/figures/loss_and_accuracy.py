@@ -59,7 +59,7 @@ def draw_logit_scale(
     """
     figure, axes = new_figure("one")
     panel, words = axes[0, 0], []
-    factors = np.geomspace(0.5, 20, 60)
+    factors = np.geomspace(0.2, 20, 70)
     for place, (name, values) in enumerate(logits.items()):
         losses = [
             float(torch.nn.functional.cross_entropy(float(k) * values, labels)) for k in factors
@@ -77,7 +77,7 @@ def draw_logit_scale(
         words.append(f"{text}, accuracy {accuracy:.1%} at both")
     panel.set(xscale="log", ylim=(0, None), ylabel="loss")
     panel.set_xlabel("factor on the logits (dot: as they are, star: lowest loss)")
-    panel.set_xticks([0.5, 1, 2, 5, 10, 20], ["½", "1", "2", "5", "10", "20"])
+    panel.set_xticks([0.2, 0.5, 1, 2, 5, 10, 20], ["0.2", "0.5", "1", "2", "5", "10", "20"])
     panel.minorticks_off()
     panel.legend(frameon=False, fontsize=9)
     panel.set_title(title, loc="left")
