@@ -5,8 +5,8 @@
 Writes an animated GIF: the mark goes from A to B at ×1, then at ×2, then at ×4.
 """
 
+import argparse
 import io
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -20,6 +20,11 @@ WIDTH = 760  # pixels
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", nargs="?", type=Path, default=TARGET)
+    target = parser.parse_args().file
     run, pictures = rb.load_run("cifar10-16px-resnet20-grid"), []
     for width in (1, 2, 4):
         row = figures.grid_row(run, width)
@@ -29,7 +34,6 @@ def main() -> None:
             size = (WIDTH, round(WIDTH * picture.height / picture.width))
             small = picture.resize(size, Image.Resampling.LANCZOS)
             pictures.append(small.quantize(160, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
-    target = Path(sys.argv[1]) if sys.argv[1:] else TARGET
     durations = [1200] * len(pictures)
     first, *others = pictures
     first.save(target, save_all=True, append_images=others, duration=durations, loop=0)

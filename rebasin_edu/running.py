@@ -49,8 +49,10 @@ def plain(model: nn.Module) -> nn.Module:
         model.activation_relu_or_gelu = 0
     if isinstance(model, PARALLEL):
         return Plain("module", model.module)
-    compiled = model._modules.get("_orig_mod")  # torch.compile's
-    return model if compiled is None else Plain("_orig_mod", compiled)
+    children = dict(model.named_children())
+    if "_orig_mod" in children:  # torch.compile's
+        return Plain("_orig_mod", children["_orig_mod"])
+    return model
 
 
 def eval_copy(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...show.style import MATCHED, NAIVE, OTHERS, PAPER, A, B, describe, new_figure, write
+from ...show.style import MATCHED, NAIVE, OTHERS, PAPER, A, B, Look, describe, new_figure, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,12 +40,12 @@ def draw_triangles(barriers: Mapping[str, Mapping[str, float]]) -> Figure:
             width = 1.5 + 14 * max(height, 0.0) / highest
             panel.plot([x0, x1], [y0, y1], color="0.75", linewidth=width, zorder=1)
             middle = (0.5 * (x0 + x1), 0.5 * (y0 + y1))
-            look = {"ha": "center", "va": "center", "fontsize": 12, "bbox": PAPER}
+            look: Look = {"ha": "center", "va": "center", "fontsize": 12, "bbox": PAPER}
             write(panel, f"{height:.3f}", middle, **look)
         for name, (x, y, colour) in CORNERS.items():
             panel.scatter([x], [y], s=420, color=colour, zorder=3)
-            look = {"ha": "center", "va": "center", "color": "white", "fontweight": "bold"}
-            write(panel, name, (x, y), zorder=4, **look)
+            label: Look = {"ha": "center", "va": "center", "color": "white", "fontweight": "bold"}
+            write(panel, name, (x, y), zorder=4, **label)
         panel.set_title(title, fontsize=12)
         panel.set(xlim=(-0.25, 1.25), ylim=(-0.16, 0.98), aspect="equal")
         panel.axis("off")
