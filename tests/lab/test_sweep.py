@@ -268,7 +268,7 @@ def test_twelve_recipes_on_a_dask_cluster_with_a_worker_killed(tmp_path):
         "n_workers": 2,
         "threads_per_worker": 1,
         "processes": True,
-        "dashboard_address": None,
+        "dashboard_address": ":0",  # any free port: another cluster may run here
     }
     with (
         distributed.LocalCluster(**options, silence_logs=50) as cluster,
