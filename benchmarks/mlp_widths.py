@@ -56,8 +56,8 @@ def main():
             )
         print(f"{data.name}, width {width:4d}, loss barrier: {'; '.join(said)}", flush=True)
     if chosen.store:
-        widths = " ".join(map(str, chosen.widths))
-        command = f"python benchmarks/mlp_widths.py --data {chosen.data} --widths {widths} --store"
+        asked = " ".join(map(str, chosen.widths))
+        command = f"python benchmarks/mlp_widths.py --data {chosen.data} --widths {asked} --store"
         run = run_metadata(data, recipe, PAIRS, start, command, alphas=25, widths=widths)
         print("stored", save_run(f"{chosen.data}-mlp-widths", run).name)
 
