@@ -58,17 +58,18 @@ def _keeps_statistics(module: nn.Module) -> bool:
 
 def reason_not_linear(module: nn.Module, args: tuple, output: Any) -> str:
     """Return why a layer, called so, is not a product with its weights; ``""`` when it is."""
-    kind = type(module).__name__
+    name = type(module).__name__
+    kind = f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
     if len(args) != 1 or not all(isinstance(x, Tensor) for x in (*args, output)):
-        return f"a {kind} that takes or gives something else than one tensor"
+        return f"{kind} that takes or gives something else than one tensor"
     if not isinstance(module, (nn.Linear, *CONVOLUTIONS)):
-        return f"a {kind} is not a linear layer or convolution"
+        return f"{kind}, not a linear layer or convolution"
     if getattr(module, "groups", 1) > 1:
-        return f"a {kind} with groups"
+        return f"{kind} with groups"
     if not {"weight"} <= dict(module.named_parameters()).keys() <= {"weight", "bias"}:
-        return f"a {kind} whose weights are computed from other parameters"
+        return f"{kind} whose weights are computed from other parameters"
     solution, allowed = matrix_of(module).double(), 100 * torch.finfo(output.dtype).eps
     for design, y in equations(module, args[0].double(), output):
         if (design.T @ solution - y).abs().max() > allowed * y.abs().max():
-            return f"a {kind} that computes something else than a product with its weights"
+            return f"{kind} that computes something else than a product with its weights"
     return ""

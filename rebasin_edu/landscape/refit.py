@@ -79,7 +79,8 @@ class RefitReport:
             f"{layer.before:.4f} → {layer.after:.4f}"
             for layer in self.layers
         ]
-        lines += [f"left alone: {name}: {why}" for name, why in self.left_alone.items()]
+        left_alone = {name or "the model itself": why for name, why in self.left_alone.items()}
+        lines += [f"left alone: {name}: {why}" for name, why in left_alone.items()]
         return "\n".join([*lines, *self.notes])
 
 
