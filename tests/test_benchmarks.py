@@ -27,6 +27,27 @@ def test_the_table_of_merging_is_that_of_its_rows(merging):
     assert not content["rows"] or path.read_text() == merging.text(content)
 
 
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_readmes_table_of_merging_is_an_excerpt_of_it():
+    whole: dict[str, dict[str, list[str]]] = {}
+    for line in (BENCHMARKS / "results" / "merging.md").read_text().splitlines():
+        if line.startswith("| **"):
+            pair = whole.setdefault(cells(line)[0].replace("**", ""), {})
+        elif line.startswith("| |"):
+            pair[cells(line)[1]] = [cell.split(" ")[0] for cell in cells(line)[2:]]
+    text = (BENCHMARKS.parent / "README.md").read_text().split("| pair, its parents |")[1]
+    rows = [cells(line) for line in text.split("\n\n")[0].splitlines()[2:]]
+    assert len(rows) >= 4
+    for name, *shown in rows:
+        of = whole[name]
+        repaired = [of[method][2] for method in ("weights", "activations", "descent")]
+        naive, ensemble = of["naive"][0], of["ensemble of both"][0]
+        assert shown == [naive, of["weights"][0], *repaired, of["weights"][3], ensemble], name
+
+
 def test_a_row_says_how_far_below_its_parents_a_merge_is(merging):
     name = next(iter(merging.PAIRS))
     score = {"accuracy": 0.85, "loss": 0.5, "CPU seconds": 1.25}

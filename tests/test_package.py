@@ -150,8 +150,25 @@ def test_readme_runs(monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", readme, flags=re.S):
         exec(block, names)
     assert names["curve"].barrier.loss < 0.05
-    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", readme):
-        assert (PACKAGE.parent / path).exists(), f"the README points to {path}"
+
+
+TEXTS = ["README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "notebooks/DATA.md"]
+TEXTS += ["notebooks/GLOSSARY.md", "notebooks/TEACHING.md", "benchmarks/results/README.md"]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_point_to_what_is_there(name):
+    file = PACKAGE.parent / name
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", file.read_text()):
+        assert (file.parent / path).exists(), f"{name} points to {path}"
+
+
+def test_readme_lists_every_notebook():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    for path in (PACKAGE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"):
+        link = rf"\[{path.stem[:2]} [^]]+\]\(notebooks/{path.name}\)"
+        row = rf"\| {link} \| .+\? \| \d+ min \| .+ min \|"
+        assert re.search(row, readme), f"{path.name} has no row: question, minutes to read, to run"
 
 
 def test_modules_stay_readable():

@@ -28,6 +28,7 @@ from .site_pages import api_page, index_page, spec_page
 from .vendor import vendor
 
 SOURCE = Path(__file__).parent / "site_source"  # conf.py, styles and scripts
+RESULTS = NOTEBOOKS.parent / "benchmarks" / "results"
 SCRIPTS = ("requirejs", "@jupyter-widgets/html-manager", "mathjax")
 FOLDED = {"solution": "hide-cell", "smoke": "remove-cell", "colab": "remove-cell"}
 
@@ -40,8 +41,8 @@ def build_site(
 ) -> Path:
     """Write the site into a folder, and return the path of its first page.
 
-    A notebook is run once, for the state of its widgets, and again when a cell of it or a file of
-    the package has changed.
+    A notebook is run once, for the state of its widgets, and again when a cell of it has changed,
+    or a file of the package that it may call.
 
     Args:
         names: such as ``00_tour``; all notebooks where there are none.
@@ -61,10 +62,12 @@ def build_site(
         notebook = page_of(executed(path, kept), path.stem)
         nbformat.write(notebook, source / path.name)
         cards.append(card(notebook, path.stem, source / "_static"))
-    glossary = (NOTEBOOKS / "GLOSSARY.md").read_text(encoding="utf-8")
-    (source / "GLOSSARY.md").write_text(glossary, encoding="utf-8")
-    (source / "TEACHING.md").write_text((NOTEBOOKS / "TEACHING.md").read_text("utf-8"), "utf-8")
-    (source / "index.md").write_text(index_page(cards), encoding="utf-8")
+    for text in NOTEBOOKS.glob("*.md"):
+        shutil.copyfile(text, source / text.name)
+    if RESULTS.is_dir():  # in a clone, and not in a wheel
+        shutil.copytree(RESULTS, source / "results", ignore=shutil.ignore_patterns("*.json"))
+    index = index_page(cards, results=RESULTS.is_dir())
+    (source / "index.md").write_text(index, encoding="utf-8")
     (source / "api.rst").write_text(api_page(), encoding="utf-8")
     (source / "spec.md").write_text(spec_page(source / "_static"), encoding="utf-8")
     _sphinx(source, folder)
@@ -80,8 +83,10 @@ def executed(path: Path, kept: Path) -> NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     key = hashlib.sha256("\0".join(cell.source for cell in notebook.cells).encode())
-    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
-        key.update(file.read_bytes())
+    package = Path(__file__).parents[1]
+    for file in sorted(package.rglob("*.py")):
+        if file.parent.name != "cli" and (file.parent.name != "course" or file.name == "check.py"):
+            key.update(file.read_bytes())
     target = kept / f"{path.stem}-{key.hexdigest()[:16]}.ipynb"
     if target.is_file():
         return nbformat.read(target, as_version=4)

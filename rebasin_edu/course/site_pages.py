@@ -44,10 +44,7 @@ To run it yourself: `pip install "rebasin_edu[lab]"`, then `rebasin-edu lab`.
 :hidden:
 :caption: Beside it
 
-GLOSSARY
-spec
-api
-TEACHING
+{beside}
 ```
 """
 
@@ -106,12 +103,18 @@ spec = rb.PermutationSpec.from_model(Block(), torch.zeros(2, 6))
 print(spec.describe())"""
 
 
-def index_page(cards: Sequence[Mapping[str, str]]) -> str:
-    """Return the index: a picture and a question for each notebook."""
+def index_page(cards: Sequence[Mapping[str, str]], *, results: bool = False) -> str:
+    """Return the index: a picture and a question for each notebook.
+
+    Args:
+        results: whether the folder ``results`` is among the pages.
+    """
+    beside = ["GLOSSARY", "spec", "api", "DATA", *["results/README"] * results, "TEACHING"]
     escaped = [{key: html.escape(html.unescape(x)) for key, x in each.items()} for each in cards]
     return INDEX.format(
         cards="\n".join(CARD.format(**each) for each in escaped),
         notebooks="\n".join(each["name"] for each in cards),
+        beside="\n".join(beside),
     )
 
 

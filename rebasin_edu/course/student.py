@@ -69,7 +69,7 @@ def write_editions(
             write_deck(notebook, decks / f"{path.stem}.slides.html")
     (nbgrader / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
     shutil.copyfile(NOTEBOOKS / "GLOSSARY.md", student / "GLOSSARY.md")
-    for text in ("GLOSSARY.md", "TEACHING.md"):
+    for text in ("GLOSSARY.md", "DATA.md", "TEACHING.md"):
         shutil.copyfile(NOTEBOOKS / text, instructor / text)
     return [student, instructor, nbgrader, *([decks] if slides else [])]
 
