@@ -19,7 +19,6 @@ import argparse
 import statistics
 import time
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 
 import torch
@@ -85,9 +84,20 @@ def descent(spec, a, b, images, model, seed):
     return rb.straight_through_matching(spec, a, b, images, model=model, seed=seed)
 
 
-METHODS = {"naive": naive, "weights": weights, "activations": activations, "descent": descent}
-if "weights" in signature(rb.activation_matching).parameters:
-    METHODS["activations and weights"] = both
+def weights_after(spec, a, b, images, model, seed):
+    """Weight matching that starts where activation matching ends: is it the search or the aim?"""
+    start = rb.activation_matching(spec, a, b, images, model=model).permutation
+    return rb.weight_matching(spec, a, b, start=start)
+
+
+METHODS = {
+    "naive": naive,
+    "weights": weights,
+    "weights from activations": weights_after,
+    "activations": activations,
+    "activations and weights": both,
+    "descent": descent,
+}
 DRAWN = ("weights", "descent")  # methods with a seed
 REPAIRS = ("as it is", "re-estimated", "REPAIR", "refit")
 

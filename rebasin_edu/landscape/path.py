@@ -121,7 +121,7 @@ def linear_path(
                 mixed = combine(
                     states, coefficients[k], straight=buffers, straight_coefficients=line[k]
                 )
-                network = repaired(repair, model, states, mixed, examples, alpha, batch_size)
+                network = repaired(repair, model, states, mixed, examples, alpha)
             criteria: dict[str, Any] = {"loss": loss, "metrics": metrics}
             scored.append(evaluate(network, data, model=model, batch_size=batch_size, **criteria))
             advance(1)
@@ -141,15 +141,12 @@ def repaired(
     merged: State,
     examples: Sequence,
     alpha: float,
-    batch_size: int = 500,
 ) -> State:
     """Return a merged network repaired by the method of that name on a list of batches."""
     if repair == "batchnorm":
-        return reestimate_batchnorm(
-            merged, examples, model=model, num_samples=None, batch_size=batch_size
-        )
+        return reestimate_batchnorm(merged, examples, model=model, num_samples=None)
     options: dict[str, Any] = {"model": model, "merged": merged, "alpha": alpha}
-    options |= {"num_samples": 10**9, "batch_size": batch_size}
+    options |= {"num_samples": 10**9}
     if repair == "rescale":
         a, b = parents
         return repair_statistics(a, b, examples, **options).weights

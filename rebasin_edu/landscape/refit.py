@@ -28,6 +28,7 @@ from .lockstep import SteppedNetwork
 from .unit_statistics import UnitMoments, at_least_single
 
 SINGLE = 1e-5  # a smaller ridge needs equations in double precision
+TOGETHER = 1000  # examples in a forward pass: few passes, since each runs on a thread of its own
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,6 @@ def refit(
     alpha: float = 0.5,
     num_samples: int = 1000,
     ridge: float = 1e-3,
-    batch_size: int = 500,
 ) -> RefitReport:
     """Return a merged network whose layers are fitted, by least squares, to its parents' outputs.
 
@@ -123,7 +123,6 @@ def refit(
         num_samples: how many examples are used; all of them are kept in memory.
         ridge: how strongly a layer is drawn to its merged weights, in units of its inputs' mean
             square.
-        batch_size: how many examples pass through a layer at a time.
 
     Returns:
         A report with the ``weights``, the error of each layer and the layers that were left alone.
@@ -164,7 +163,7 @@ def refit(
     merged = compatible(states[0], state_for(model, merged, name="the merged network"))[1]
     device, dtype = device_and_dtype(merged)
     data = batches(
-        train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples, targets=False
+        train_data, TOGETHER, device=device, dtype=dtype, num_samples=num_samples, targets=False
     )
     inputs = [batch.inputs for batch in data]
     total = sum(count(each) for each in inputs)
@@ -205,12 +204,12 @@ def _fit(
     regression = RidgeRegression(matrix)
     for index in range(len(network.passes)):
         x = network.advance(index, name)
-        target = weighted([parent.advance(index, name) for parent in parents], shares)
+        outputs = [parent.advance(index, name) for parent in parents]
         if ridge < SINGLE:
             x = x.double()
-        strides = thinned(module, x, target, total)
-        for each in equations(module, x, target, strides=strides):
-            regression.add(*each)
+        strides = thinned(module, x, outputs[0], total)
+        for design, *rows in equations(module, x, *outputs, strides=strides):
+            regression.add(design, weighted(rows, shares))
     change, before, after = regression.solve(ridge, name)
     columns = (matrix + change).T  # (units, columns)
     weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")

@@ -73,7 +73,7 @@ def test_a_planted_wrong_weight_comes_back():
 def test_without_a_ridge_the_fit_is_that_of_least_squares():
     a, b, merged = (nn.Sequential(nn.Linear(5, 3)).double() for _ in range(3))
     x = torch.randn(40, 5, dtype=torch.float64)
-    report = refit(a, b, x, merged=merged, alpha=0.25, ridge=1e-12, batch_size=7)
+    report = refit(a, b, x, merged=merged, alpha=0.25, ridge=1e-12)
     with torch.no_grad():
         target = 0.75 * a(x) + 0.25 * b(x)
     ones = torch.cat([x, torch.ones(40, 1, dtype=torch.float64)], 1)
@@ -84,7 +84,7 @@ def test_without_a_ridge_the_fit_is_that_of_least_squares():
 
 def test_each_layer_is_fitted_on_what_the_fitted_layers_before_it_feed_it():
     a, b, x, ridge = network(0), network(1), images(), 1e-3
-    weights = refit(a, b, x, ridge=ridge, batch_size=13).weights
+    weights = refit(a, b, x, ridge=ridge).weights
     mixed, fitted, feed = network(0), network(0), {}
     mixed.load_state_dict(lerp(a, b, 0.5))
     fitted.load_state_dict(weights)
@@ -108,7 +108,7 @@ def test_each_layer_is_fitted_on_what_the_fitted_layers_before_it_feed_it():
 def test_batches_change_nothing_and_neither_do_labels():
     a, b, x = network(0), network(1), images()
     whole = refit(a, b, x).weights
-    parts = refit(a, b, [(x[:40], torch.zeros(40)), (x[40:], torch.zeros(20))], batch_size=11)
+    parts = refit(a, b, [(x[:40], torch.zeros(40)), (x[40:], torch.zeros(20))])
     for name, value in whole.items():
         if value.is_floating_point():
             torch.testing.assert_close(parts.weights[name], value)
