@@ -37,11 +37,6 @@ MATCHED_ON = 2000  # training images whose activations are matched
 SCORED = {0: 1000, 1: 1000, 2: 1000, 4: 500}  # unseen images
 STATISTICS = {0: 1000, 1: 1000, 2: 1000, 4: 500}  # training images
 REFIT = {0: 500, 1: 500, 2: 500, 4: 250}  # training images
-DESCENT = {  # options of the descent; {} is the default, the others are shorter
-    1: {},
-    2: {"steps": 20},
-    4: {"steps": 10, "num_samples": 1000, "start": "activations"},
-}
 METHODS = ("naive", "weights", "activations", "descended")
 FORMS = {  # form → methods, at the midpoint; at other alphas
     "re-estimated": (METHODS, ("naive", "weights", "descended")),
@@ -103,7 +98,7 @@ class Pair:
             return rb.weight_matching(*pair).permutation
         if method == "activations":
             return rb.activation_matching(*pair, train.first(MATCHED_ON).inputs).permutation
-        return rb.straight_through_matching(*pair, train, **DESCENT[self.width]).permutation
+        return rb.straight_through_matching(*pair, train).permutation
 
     def score(self, method, form, alpha, images=None):
         near = self.matched(method)
@@ -160,8 +155,8 @@ def measure(chosen, numbers):
     for level in chosen.levels:
         steps = sorted(LEVELS[level], key=lambda step: abs(step - 12))
         for form, methods in FORMS.items():
-            if form == "refitted" and level > 2:
-                continue  # the most expensive: midpoint and quarters
+            if form == "refitted" and level > 3:
+                continue  # the most expensive: the midpoint, the quarters and the eighths
             wanted = [m for m in methods[level > 1] if m in chosen.methods]
             for pair, method, step in product(pairs, wanted, steps):
                 numbers.get((*pair.key, method, form, step), pair.score, method, form, step / 24)
@@ -230,7 +225,6 @@ def collected(numbers):
         row |= {"data": rb.load_data("cifar10-2k").name if width else "CIFAR-10, held-out 5k"}
         row |= {"samples": SCORED[width], "epochs": row["recipe"]["epochs"]}
         row |= {"statistics": STATISTICS[width], "refit": REFIT[width]}
-        row |= {"descent": DESCENT.get(width)}
         row["refit images"] = {}
         for method in REFITTED:
             counts = [[k[2], *v] for k, v in mine.items() if k[:2] == (method, "refit images")]
@@ -263,8 +257,8 @@ def main():
         numbers = Numbers(chosen.work / "numbers.jsonl")
         rows = collected(numbers)
         about = {"matched on": MATCHED_ON, "pairs": rows}
-        command = "python benchmarks/resnet_grid.py 1 2 4 --levels 1 2 --methods naive weights"
-        command += " --refits --plane --layer-norm --store"
+        command = "python benchmarks/resnet_grid.py 1 2 4 --levels 1 2 3 4 --pairs 1, then "
+        command += "1 2 4 --levels 1 2, then 1 --levels 1 --refits --plane --layer-norm --store"
         seeds = [row["seeds"] for row in rows]
         run = run_metadata(data, recipe, seeds, start, command, **about)
         run["seconds"] = round(sum(numbers.seconds.values()))  # of CPU, one thread

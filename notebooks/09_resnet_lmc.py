@@ -20,7 +20,7 @@
 | **Question** | Two ResNets trained apart: is there a permutation that leaves no barrier between them? |
 | **You will be able to** | measure linear mode connectivity (LMC) of ResNets fairly; say what width does, and what it cannot be blamed for; tell claims about permutations from claims about merging; run the same on wider networks, a GPU or a cluster |
 | **You need** | notebooks 04, 05 and 08 |
-| **Time** | 50 minutes to read; about three minutes to run on two CPU cores, less on a GPU |
+| **Time** | 50 minutes to read; two to three minutes to run on two CPU cores, less on a GPU |
 | **Data** | CIFAR-10 reduced to 16×16: 2,000 training images and 1,000 that no network has seen come with the package; where you have CIFAR-10, all 5,000 of the latter; and three stored runs |
 | **Words** | [glossary and notation](GLOSSARY.md) |
 """
@@ -119,27 +119,27 @@ Now every network on the line, and five ways:
 
 * **matched, as it is** (dotted): the permutation alone, with averaged BatchNorm statistics;
 * **naive**: no permutation; **matched**: weight matching; **descended**: the permutation trained on the
-  midpoint loss (notebook 05; here a short training, at ×1 only). All three with statistics measured
-  again, that is, *repaired*.
+  midpoint loss (notebook 05). All three with statistics measured again, that is, *repaired*.
 * **refitted** (purple, dashed): weight matching, and then layers fitted to the parents. This is *merging*:
   the network is off the line, so it says nothing about connectivity (notebook 08).
 
-Only grey, green and blue are claims about permutations. First the line of ×1, now; the other widths
-come from the stored grid.
+Only grey, green and blue are claims about permutations. The three lines of ×1 are measured now, at five
+alphas; beside them stands what the stored grid has there. The descent takes most of the time.
 """
 
 # %%
 a, b = pairs[1]
 spec = rb.PermutationSpec.from_model(a, ours.test.inputs[:1])
-few = {"start": "activations", "num_samples": 1000, "steps": 4 if FAST else 12}
-descent = rb.straight_through_matching(spec, a, b, ours.train, **few)
-ends = {"naive": b, "weights": matched[1], "descended": spec.apply(b, descent.permutation)}
-images, options = ours.test.first(250 if FAST else 1000), {"alphas": 5, "model": a}
-again = options | {"repair": "batchnorm", "train_data": statistics}
-lines = {(name, "re-estimated"): rb.linear_path(a, x, images, **again) for name, x in ends.items()}
-lines["weights", "as it is"] = rb.linear_path(a, matched[1], images, **options)
-for (name, form), curve in lines.items():
-    figures.put_line(rows[1], name, form, curve)
+options = {"start": "activations", "num_samples": 1000, "steps": 4} if FAST else {}
+descent = rb.straight_through_matching(spec, a, b, ours.train, **options)
+ends = {"naive": b, "matched": matched[1], "descended": spec.apply(b, descent.permutation)}
+images = ours.test.first(250 if FAST else 1000)
+options = {"alphas": 5, "model": a, "repair": "batchnorm", "train_data": statistics}
+lines = {name: rb.linear_path(a, x, images, **options) for name, x in ends.items()}
+for name, curve in lines.items():
+    now, then = (100 * line.at(0.5).accuracy for line in (curve, figures.grid_curves(rows[1])[name]))
+    print(f"{name:9} half-way: {now:.1f} % now, {then:.1f} % in the stored grid")
+    assert abs(now - then) < 10  # fewer images, other statistics
 
 # %% [markdown]
 """
@@ -155,24 +155,25 @@ lost = {
 }
 for each in lost.values():
     assert each["naive"] > each["matched"] > each["refitted"]
-assert lost[1]["descended"] < 0.5 * lost[1]["naive"]
+    assert each["descended"] < each["matched"]
 assert lost[1]["matched"] > lost[4]["matched"] and lost[1]["naive"] > lost[4]["naive"]
 figures.draw_widths(list(rows.values()), title=source)
 
 # %% [markdown]
 """
-A descent as short as this one gains little or nothing over weight matching: notebook 05 has longer ones.
-And naive is good at a quarter of the way and bad half-way; one alpha is not a line.
+At every width the descent loses less than weight matching, with a permutation alone: the search, and
+not only the networks, makes a barrier. And naive is good at a quarter of the way and bad half-way; one
+alpha is not a line.
 
 As two sliders. They need no kernel: every picture is drawn already. The last position of the width is
-a stored run on 5,000 unseen images, ×8: measured at three alphas, and neither descended nor refitted. A
-dot stands only where a network was measured.
+a stored run on 5,000 unseen images, ×8: measured at three alphas, and neither descended nor refitted.
+A large dot stands only where a network was measured: refits at the quarters.
 """
 
 # %%
 explored = {f"×{width}": row for width, row in rows.items()}
 explored["×8, stored"] = figures.stored_rows(widths, 8)[0]
-alphas = [0.0, 0.25, 0.5, 0.75, 1.0]
+alphas = list(figures.grid_curves(rows[1])["naive"].alphas)[:: 6 if FAST else 2]
 explorer = rb.show.slider_grid(
     lambda width, alpha: figures.draw_alpha_by_width(explored[width], alpha),
     list(explored),
@@ -351,9 +352,9 @@ print(f"cause: {judged.cause}", *judged.verdict[:2], sep="\n")
 # %% [markdown]
 """
 The re-estimated midpoint against your parents: that difference is your barrier at this width. Read the
-verdict with care. Networks of so few images disagree about many of them, and `diagnose` may call that
-"different data", though both saw the same images. Its numbers are right, the name of the cause is made
-for well-trained networks (notebook 08 shows it on one).
+verdict with care. Networks of so few images disagree about many of them, and their units have little in
+common under any match. The numbers are right; the name of the cause is made for well-trained networks
+(notebook 08 shows it on one).
 """
 
 # %%

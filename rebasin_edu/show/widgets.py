@@ -114,8 +114,8 @@ def slider_grid(
 
     if not rows or not columns:
         raise RebasinError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
-    across = _control([str(each) for each in columns], descriptions[1], tooltips[1], start[1])
-    down = _control([str(each) for each in rows], descriptions[0], tooltips[0], start[0])
+    across = _control([_label(each) for each in columns], descriptions[1], tooltips[1], start[1])
+    down = _control([_label(each) for each in rows], descriptions[0], tooltips[0], start[0])
     drawn = {place: panels(draw(*place)) for place in product(rows, columns)}
     stacks = []
     for row in rows:
@@ -127,7 +127,8 @@ def slider_grid(
     outer = ipywidgets.Stack(stacks, selected_index=start[0])
     ipywidgets.jslink((down, "index"), (outer, "selected_index"))
     texts = [text(*place) for place in drawn]
-    shown = [f"{descriptions[0]} {r}, {descriptions[1]} {c}" for r, c in drawn]
+    names = [(_label(r), _label(c)) for r, c in drawn]
+    shown = [f"{descriptions[0]} {r}, {descriptions[1]} {c}" for r, c in names]
     files, at = [files for files, _ in drawn.values()], start[0] * len(columns) + start[1]
     return _with_contact_sheet([down, across, outer], files, texts, shown, at)
 
@@ -174,6 +175,11 @@ def move_all(widget: ipywidgets.VBox) -> int:
         elif hasattr(child, "children"):
             moves += move_all(child)
     return moves
+
+
+def _label(option: Any) -> str:
+    """What a slider reads at an option: fractions such as 1/24 with two digits."""
+    return f"{option:.2f}" if isinstance(option, float) else str(option)
 
 
 def _control(

@@ -123,11 +123,10 @@ def draw_alpha_by_width(
     figure, axes = new_figure((8.6, 3.6), 1, 2)
     curves = grid_curves(row, names)
     for panel, metric in zip(axes[0], AXIS):
-        _lines(panel, curves, metric, row, alpha)
+        _lines(panel, curves, metric, row, alpha, highest=4.2)
         panel.set_ylabel(AXIS[metric])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    look: Look = {"frameon": False, "fontsize": 9, "handlelength": 2.4}
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), **look)
+    look: Look = {"frameon": False, "fontsize": 9, "handlelength": 2.4, "columnspacing": 1.0}
+    axes[0, 0].legend(loc="upper center", ncols=2, **look)  # inside: the panels stack on a phone
     title = f"width ×{row['width']:g}, parents {parents(row)['accuracy']:.1f} %"
     axes[0, 0].set_title(title, loc="left", fontsize=11)
     scored = f"{row['data'].split(' (')[0]}, {row['samples']:,} unseen"
@@ -148,8 +147,9 @@ def describe_alpha(
         loss, accuracy = (value_at(curve, metric, at) for metric in AXIS)
         parts.append(f"{name}{mark} {loss:.2f}, {accuracy:.1f} %")
     ends = parents(row)
-    head = f"×{row['width']:g}, alpha {at:g}, parents {ends['loss']:.2f}, {ends['accuracy']:.1f} %"
-    return f"{head}; loss and accuracy: {'; '.join(parts)}"
+    means = f"parents {ends['loss']:.2f}, {ends['accuracy']:.1f} %"
+    head = f"×{row['width']:g}, alpha {at:.2f}, {means}"
+    return f"{head}; loss and accuracy: {'; '.join(parts) or 'not measured at this alpha'}"
 
 
 def draw_widths(
@@ -194,8 +194,9 @@ def _lines(
     write(panel, "chance", (0.99, chance), (0, 2), ha="right", color="0.55", fontsize=8)
     for name, curve in curves.items():
         label = f"{name} (merging)" if name in OFF_THE_LINE else name
-        x, y = curve.alphas, values(curve, metric)
-        panel.plot(x, y, label=label, markersize=5, linewidth=1.6, zorder=3, **LOOKS[name])
+        x, y, every = curve.alphas, values(curve, metric), max(1, len(curve.alphas) // 6)
+        look = LOOKS[name] | {"markersize": 5, "markevery": every, "linewidth": 1.6}
+        panel.plot(x, y, label=label, zorder=3, **look)
         if alpha in curve.alphas:
             dot: Look = {"markersize": 9, "color": LOOKS[name]["color"], "mec": "black"}
             panel.plot([alpha], [value_at(curve, metric, alpha)], "o", zorder=4, **dot)
