@@ -266,7 +266,8 @@ for name, settings in axes.items():
     for value, pairs in settings.items():
         naive, found = (figures.heights(pairs, x, "loss").mean() for x in ("naive", "matched"))
         ends = sum(pair["naive"]["accuracy"][k] for pair in pairs for k in (0, -1)) / 6
-        print(f"{name} {value:6} parents {ends:.1%}, barriers: naive {naive:.2f}, matched {found:.3f}")
+        words = f"naive {naive:.2f}, matched {found:.3f}"
+        print(f"{name} {value:6} parents {ends:.1%}, barriers: {words}")
 figures.draw_settings(axes["batch_size"], xlabel="batch size", title=noise["data"])
 
 # %%
@@ -276,7 +277,8 @@ batch, decay = lowest["batch_size"], lowest["weight_decay"]
 assert batch["50"].max() < batch["20"].min() and batch["50"].max() < batch["100"].min()
 assert batch["500"].min() > 3 * batch["100"].max() and batch["250"].min() > 2 * batch["100"].max()
 assert batch["500"].mean() > 30 * batch["50"].mean()
-points = [figures.heights(axes["batch_size"][v], "matched", "accuracy") for v in ("20", "50", "500")]
+batches = axes["batch_size"]
+points = [figures.heights(batches[v], "matched", "accuracy") for v in ("20", "50", "500")]
 assert max(points[0].max(), points[1].max()) < 2 < points[2].min()
 assert max(x.mean() for x in decay.values()) < 1.5 * min(x.mean() for x in decay.values())
 naive = [figures.heights(pairs, "naive", "loss").mean() for pairs in axes["weight_decay"].values()]

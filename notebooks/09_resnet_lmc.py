@@ -137,7 +137,8 @@ images = ours.test.first(250 if FAST else 1000)
 options = {"alphas": 5, "model": a, "repair": "batchnorm", "train_data": statistics}
 lines = {name: rb.linear_path(a, x, images, **options) for name, x in ends.items()}
 for name, curve in lines.items():
-    now, then = (100 * line.at(0.5).accuracy for line in (curve, figures.grid_curves(rows[1])[name]))
+    stored = figures.grid_curves(rows[1])[name]
+    now, then = (100 * line.at(0.5).accuracy for line in (curve, stored))
     print(f"{name:9} half-way: {now:.1f} % now, {then:.1f} % in the stored grid")
     assert abs(now - then) < 10  # fewer images, other statistics
 
