@@ -439,8 +439,8 @@ print(f"the ensemble of A and B, two networks at every use: {correct:.1%}")
 # %% [markdown]
 """
 And a refit can hide a bad match: the control, with no match at all, loses about as much as the matched
-network that was only re-estimated; and for the LayerNorm pair above no match at all costs two points
-more than the match. So report these two numbers beside a refit, always. Permutations move a network inside its own
+network that was only re-estimated; and for the LayerNorm pair above no match at all costs less than
+three points more than the match. So report these two numbers beside a refit, always. Permutations move a network inside its own
 class of equal functions; re-estimating reads off statistics; a refit writes new weights. In the
 figures the first two are solid lines, a refit is dashed and purple.
 
