@@ -223,7 +223,8 @@ def test_what_cannot_be_fitted_says_so():
     with pytest.raises(ValueError, match="two networks"):
         refit(a, train_data=images())
     cells = [nn.Sequential(nn.Embedding(5, 4)) for _ in range(2)]
-    with pytest.warns(RebasinWarning, match="no layer .* can be fitted: 0 is an Embedding, not a linear"):
+    told = "no layer .* can be fitted: 0 is an Embedding, not a linear"
+    with pytest.warns(RebasinWarning, match=told):
         kept = refit(*cells, torch.arange(5)).weights
     assert torch.equal(kept["0.weight"], lerp(*cells, 0.5)["0.weight"])
     with pytest.raises(DataError, match="NaN"):

@@ -183,6 +183,7 @@ def test_some_of_torchvision(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default::rebasin_edu.errors.RebasinWarning")  # unused auxiliary heads
 @pytest.mark.parametrize("name", torchvision.models.list_models(module=torchvision.models))
 def test_all_of_torchvision(name):
     _torchvision(name)

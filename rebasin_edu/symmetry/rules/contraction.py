@@ -90,17 +90,18 @@ def addmm(call: Call):
     return Axes(call.broadcast([labels, call.axes("self")], call.shape))
 
 
-@rule("_grouped_mm _scaled_grouped_mm")
+@rule("_grouped_mm _scaled_grouped_mm transformers::grouped_mm_fallback")
 def grouped_matmul(call: Call):
     """The matrix products of a mixture of experts: rows of the tokens belong to one expert after
     another, so the order of tokens and experts stays, and the units between are free.
     """
-    a, b = call.axes("self"), call.axes("mat2")
+    names = ("self", "mat2") if "mat2" in call.arguments else ("input", "weight")
+    a, b = call.axes(names[0]), call.axes(names[1])
     if (len(a), len(b)) != (2, 3):
         raise GiveUp("only tokens times the matrices of experts")
     for label in (a[0], b[0], *(offset for offs in call.optional("offs") for offset in offs)):
         call.fix(label, "which counts the tokens of each expert")
-    result = contract(call, [("tk", a), ("ekn", b)], "tn", ["self"])
+    result = contract(call, [("tk", a), ("ekn", b)], "tn", [names[0]])
     for bias in call.optional("bias"):
         call.same(result.labels[-1], bias[-1])
     return result
