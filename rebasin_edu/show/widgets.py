@@ -127,8 +127,7 @@ def slider_grid(
     outer = ipywidgets.Stack(stacks, selected_index=start[0])
     ipywidgets.jslink((down, "index"), (outer, "selected_index"))
     texts = [text(*place) for place in drawn]
-    names = [(_label(r), _label(c)) for r, c in drawn]
-    shown = [f"{descriptions[0]} {r}, {descriptions[1]} {c}" for r, c in names]
+    shown = [", ".join(f"{d} {_label(x)}" for d, x in zip(descriptions, each)) for each in drawn]
     files, at = [files for files, _ in drawn.values()], start[0] * len(columns) + start[1]
     return _with_contact_sheet([down, across, outer], files, texts, shown, at)
 
