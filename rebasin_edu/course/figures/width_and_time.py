@@ -155,7 +155,8 @@ def draw_over_time(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
             panel.plot(x, y.T, color=colour, linewidth=1.2)
             top = (x[-1], y[:, -5:].max())
             look: dict[str, Any] = {"ha": "right", "color": colour, "fontweight": "bold"}
-            write(panel, line, top, (0, 6), **look)
+            if panel is axes[0, 0]:  # the colours are the same in all panels
+                write(panel, line, top, (0, 6), **look)
         ends = [pair["epochs"][-1]["matched"]["loss_barrier"] for pair in run["pairs"]]
         words.append(f"{name}: matched, last epoch, {', '.join(f'{end:.3f}' for end in ends)}")
         panel.axhline(0, color="0.7", linewidth=0.8)
