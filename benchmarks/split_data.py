@@ -4,10 +4,10 @@ labels, 80 % of the other).
     python benchmarks/split_data.py [mnist cifar10-16px cifar10-16px-x2] [--store]
 
 As section 5.4 of the paper: each network and its merges on the whole test set, beside the ensemble
-of both and a network trained on all the data. ``--store`` writes
+of both and a network trained on all the data; on MNIST three pairs. ``--store`` writes
 rebasin_edu/lab/stored/runs/NAME-split-data.json. Networks with BatchNorm are merged with its
 statistics measured anew, on training images of both halves; the others as they are and after
-REPAIR.
+REPAIR; all are refitted on 2,000 training images of both halves, too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from widths import REPAIRED, SAMPLES, SMALL
 import rebasin_edu as rb
 from rebasin_edu.lab.stored_runs import run_metadata, save_run
 
-SEEDS = (0, 1)
+SEEDS = {"mnist": ((0, 1), (2, 3), (4, 5))}  # of the pairs; one pair of the others
 RECIPES = {
     "mnist": rb.Recipe(width=256),
     "cifar10-16px": SMALL,
@@ -28,13 +28,11 @@ RECIPES = {
 }
 
 
-def measure(name, recipe):
-    """Rows of scores, and the curves of the lines between the two."""
-    whole = recipe.load_data()
-    halves = [replace(recipe, part=part, seed=seed) for part, seed in zip("ab", SEEDS)]
-    nets = [
-        rb.load_or_train(half, dataset=half.cut(rb.load_data(recipe.dataset))) for half in halves
-    ]
+def pair(recipe, seeds, whole):
+    """Rows of scores of two halves and their merges, and the curves of the lines between them."""
+    data = rb.load_data(recipe.dataset)
+    halves = [replace(recipe, part=part).with_seed(seed) for part, seed in zip("ab", seeds)]
+    nets = [rb.load_or_train(half, dataset=half.cut(data)) for half in halves]
     a, b = (net.state_dict() for net in nets)
     model = nets[0]
     spec = rb.PermutationSpec.from_model(model, whole.test.inputs[:1])
@@ -55,20 +53,34 @@ def measure(name, recipe):
         curve = rb.linear_path(a, near, whole.test, model=model, alphas=11)
         options = {"repair": "auto", "train_data": images, "num_samples": REPAIRED}
         repaired = rb.linear_path(a, near, whole.test, model=model, alphas=5, **options)
+        fitted = rb.refit(a, near, images, model=model, num_samples=REPAIRED)
         curves[method] = {"as it is": curve_row(curve), "repaired": curve_row(repaired)}
         scores[method], scores[f"{method}, repaired"] = curve.at(0.5), repaired.at(0.5)
+        scores[f"{method}, refitted"] = rb.evaluate(fitted.weights, whole.test, model=model)
     scores["ensemble of both"] = rb.evaluate(rb.lab.Ensemble(nets), whole.test)
-    full = replace(recipe, seed=SEEDS[0])
-    scores["trained on all the data"] = rb.evaluate(
-        rb.load_or_train(full, dataset=whole), whole.test
-    )
+    return scores, curves, [half.to_dict() for half in halves]
+
+
+def told(name, scores):
     for row, score in scores.items():
         print(
-            f"{whole.name}: {row:32} loss {score.loss:.4f}, {score.accuracy:.2%}, calibration "
-            f"error {score.ece:.4f}"
+            f"{name}: {row:32} loss {score.loss:.4f}, {score.accuracy:.2%}, calibration "
+            f"error {score.ece:.4f}",
+            flush=True,
         )
-    rows = [{"name": row, "test": score_row(score, bins=True)} for row, score in scores.items()]
-    return whole, {"rows": rows, "curves": curves, "parts": [half.to_dict() for half in halves]}
+    return {row: score_row(score, bins=True) for row, score in scores.items()}
+
+
+def measure(recipe, pairs):
+    """All that is stored of one kind of networks."""
+    whole, rows = recipe.load_data(), []
+    for seeds in pairs:
+        scores, curves, parts = pair(recipe, seeds, whole)
+        scores = told(f"{whole.name}, seeds {seeds}", scores)
+        rows.append({"seeds": list(seeds), "parts": parts, "test": scores, "curves": curves})
+    full = rb.load_or_train(recipe.with_seed(pairs[0][0]), dataset=whole)
+    full = told(whole.name, {"trained on all the data": rb.evaluate(full, whole.test)})
+    return whole, {"pairs": rows, "whole": full["trained on all the data"]}
 
 
 def main():
@@ -82,15 +94,16 @@ def main():
     chosen = parser.parse_args()
     for name in chosen.names:
         start = time.perf_counter()
-        data, found = measure(name, RECIPES[name])
+        pairs = SEEDS.get(name, ((0, 1),))
+        data, found = measure(RECIPES[name], pairs)
         if chosen.store:
             command = f"python benchmarks/split_data.py {name} --store"
-            first = rb.Recipe.from_dict(found["parts"][0])
+            first = rb.Recipe.from_dict(found["pairs"][0]["parts"][0])
             print(
                 "stored",
                 save_run(
                     f"{name}-split-data",
-                    run_metadata(data, first, [SEEDS], start, command, **found),
+                    run_metadata(data, first, pairs, start, command, **found),
                 ).name,
             )
 

@@ -228,10 +228,11 @@ rb.show.draw_curves(matched, title="after matching")
 | **08** norm and repair | Why did my ResNet collapse at alpha 0.5? |
 | **09** ResNets | Is a ResNet linearly mode connected? |
 | **10** merging many | Can five networks become one? |
+| **11** split data | Can we merge what was learnt apart? |
 | **12** limits | Where does the single basin end? |
 
-The first six take 6 to 7 hours with their exercises, and so do the other six. More are on their
-way: split data, ImageNet, transformers.
+The first six take 6 to 7 hours with their exercises, the other seven a little more. More are on
+their way: ImageNet, transformers.
 
 ## Recap
 

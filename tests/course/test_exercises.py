@@ -10,7 +10,7 @@ import rebasin_edu as rb
 from rebasin_edu.course.check import NUMBERS, NotYet, UnknownExercise, check, given, load
 from rebasin_edu.matching import assign
 
-from . import answers_08_09, answers_10_12
+from . import answers_08_09, answers_10_12, answers_11_13
 
 
 def mix(a, b, alpha):
@@ -374,7 +374,7 @@ ANSWERS = {
         ],
     ),
 }
-ANSWERS |= answers_08_09.ANSWERS | answers_10_12.ANSWERS
+ANSWERS |= answers_08_09.ANSWERS | answers_10_12.ANSWERS | answers_11_13.ANSWERS
 
 
 def log10_factorial(n):
@@ -496,6 +496,7 @@ DRAWN = {
         ],
     ),
 }
+DRAWN |= answers_11_13.DRAWN
 
 
 def test_every_exercise_has_answers_here():

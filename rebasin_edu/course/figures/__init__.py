@@ -29,6 +29,7 @@ from .merging_many import draw_growth, draw_scores, draw_triangles
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
 from .published_barriers import draw_published
+from .split_data import draw_by_class, draw_halves, draw_rounds
 from .units import draw_mix, draw_network, draw_rainbow, draw_units
 from .variance_collapse import (
     draw_standard_deviations,
@@ -60,12 +61,14 @@ __all__ = [
     "draw_barriers",
     "draw_best_of",
     "draw_blocks",
+    "draw_by_class",
     "draw_changes",
     "draw_cloud",
     "draw_conditions",
     "draw_counterexample",
     "draw_counts",
     "draw_growth",
+    "draw_halves",
     "draw_landscape",
     "draw_logit_scale",
     "draw_methods",
@@ -80,6 +83,7 @@ __all__ = [
     "draw_rainbow",
     "draw_recovery",
     "draw_refit_images",
+    "draw_rounds",
     "draw_scores",
     "draw_settings",
     "draw_standard_deviations",
