@@ -10,7 +10,7 @@ import rebasin_edu as rb
 from rebasin_edu.course.check import NUMBERS, NotYet, UnknownExercise, check, given, load
 from rebasin_edu.matching import assign
 
-from . import answers_08_09, answers_10_12, answers_11_13
+from . import answers_08_09, answers_10_12, answers_11_13, answers_14
 
 
 def mix(a, b, alpha):
@@ -374,7 +374,9 @@ ANSWERS = {
         ],
     ),
 }
-ANSWERS |= answers_08_09.ANSWERS | answers_10_12.ANSWERS | answers_11_13.ANSWERS
+ANSWERS |= (
+    answers_08_09.ANSWERS | answers_10_12.ANSWERS | answers_11_13.ANSWERS | answers_14.ANSWERS
+)
 
 
 def log10_factorial(n):
@@ -496,7 +498,7 @@ DRAWN = {
         ],
     ),
 }
-DRAWN |= answers_11_13.DRAWN
+DRAWN |= answers_11_13.DRAWN | answers_14.DRAWN
 
 
 def test_every_exercise_has_answers_here():

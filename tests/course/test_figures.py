@@ -9,7 +9,7 @@ import rebasin_edu as rb
 from rebasin_edu.course import figures
 from rebasin_edu.landscape import Curve
 
-from . import figures_08_09, figures_10_12, figures_11_13
+from . import figures_08_09, figures_10_12, figures_11_13, figures_14
 
 ALPHAS = [0.0, 0.5, 1.0]
 LOSSES = (0.1, 0.9, 0.7, 0.6, 0.5)
@@ -125,6 +125,7 @@ DRAWN = {
     "refit images": figures_08_09.refit_images,
     **figures_10_12.DRAWN,
     **figures_11_13.DRAWN,
+    **figures_14.DRAWN,
 }
 
 

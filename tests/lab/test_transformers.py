@@ -160,7 +160,7 @@ def test_the_text_has_two_parts_and_one_alphabet():
 def test_the_stored_gpts_have_learnt_the_text():
     text = load_text()
     pieces, following = text.windows("test", 100)
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         with torch.no_grad():
             loss = torch.nn.functional.cross_entropy(load_gpt(seed)(pieces), following)
         assert loss < 2.1  # 4.29 is a guess among 73 characters

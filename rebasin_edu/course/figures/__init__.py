@@ -30,6 +30,7 @@ from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trac
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
 from .published_barriers import draw_published
 from .split_data import draw_by_class, draw_halves, draw_rounds
+from .transformers import draw_symmetries, draw_writing
 from .units import draw_mix, draw_network, draw_rainbow, draw_units
 from .variance_collapse import (
     draw_standard_deviations,
@@ -87,6 +88,7 @@ __all__ = [
     "draw_scores",
     "draw_settings",
     "draw_standard_deviations",
+    "draw_symmetries",
     "draw_tours",
     "draw_trace",
     "draw_triangles",
@@ -98,6 +100,7 @@ __all__ = [
     "draw_width_at",
     "draw_widths",
     "draw_widths_sheet",
+    "draw_writing",
     "grid_curves",
     "grid_row",
     "heights",
