@@ -1,5 +1,6 @@
 # make lab   set up .venv once and open JupyterLab at the tour   (PORT=8888, ARGS=--no-browser)
 # make site  the same set-up with Sphinx, then the course as static pages in site/
+# make site-test  read every page of it in Chromium with the network cut off
 # make test  set up .venv once and run ruff, mypy, the unit tests and every notebook
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +10,7 @@ ARGS   ?=
 ROOT   := $(if $(filter 0,$(shell id -u)),--allow-root)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test slow notebooks site dist format clean
+.PHONY: lab test slow notebooks site site-test dist format clean
 .DEFAULT_GOAL := lab
 
 # One stamp for everything: both targets make the same environment, and a second run installs nothing.
@@ -40,6 +41,10 @@ notebooks: $(VENV)/.ready
 site: $(VENV)/.ready
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[site]'
 	$(BIN)/rebasin-edu site site --cache .site-cache
+
+# Each slider of each page by keyboard and mouse, accessibility, widths, decks; skips where there is no Chromium
+site-test: site
+	REBASIN_EDU_SITE=$(CURDIR)/site $(BIN)/python -m pytest -m slow -rs tests/course/test_site_pages.py
 
 # The wheel and the source archive, checked as PyPI checks them
 dist: $(VENV)/.ready

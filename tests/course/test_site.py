@@ -1,13 +1,7 @@
-"""The site: what its pages are made of; and, where sphinx, npm and Chromium are, its pages read
-with the network cut off.
-"""
+"""The site: what its pages are made of. In a browser: test_site_pages.py."""
 
-import functools
-import http.server
-import importlib.util
 import json
 import re
-import threading
 
 import nbformat
 import pytest
@@ -15,9 +9,6 @@ import pytest
 import rebasin_edu as rb
 from rebasin_edu.course import site, site_pages, vendor
 from rebasin_edu.course.repository import binder, colab, stored_notebooks
-
-from . import test_browser
-from .test_browser import browser  # noqa: F401
 
 FIRST = stored_notebooks()[0]
 
@@ -79,94 +70,3 @@ def test_without_npm_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(vendor.shutil, "which", lambda name: None)
     with pytest.raises(vendor.NoScripts, match=r"Node\.js"):
         vendor.vendor(tmp_path / "x", ["requirejs"])
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """The site of two notebooks, served from this machine."""
-    if importlib.util.find_spec("myst_nb") is None or importlib.util.find_spec("furo") is None:
-        pytest.skip("the extra `site` is not installed")
-    folder = tmp_path_factory.mktemp("site") / "html"
-    try:
-        site.build_site(folder, ["00_tour", "04_weight_matching"])
-        vendor.vendor(folder / "_static", ["axe-core"])
-    except vendor.NoScripts as error:
-        pytest.skip(str(error))
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
-def opened(browser, host, name, **options):  # noqa: F811
-    """A page with the network cut off, and what it asked of other hosts or complained about."""
-    page, faults = browser.new_page(**options), []
-
-    def serve(route):
-        if route.request.url.startswith((host, "data:", "blob:")):
-            route.continue_()
-        else:
-            faults.append(f"asks {route.request.url}")
-            route.abort()
-
-    page.route("**/*", serve)
-    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(f"{host}/{name}.html")
-    return page, faults
-
-
-VIEW = """handle => {
-    let box = handle;
-    while (box && !box.querySelector("img")) box = box.parentElement;
-    const shown = kind => [...box.querySelectorAll(kind)].filter(x => x.offsetParent);
-    const words = shown("[role=status]").map(x => x.innerText).join();
-    return [shown("img").map(x => x.src).join(), words];
-}"""
-
-
-@pytest.mark.slow
-@test_browser.pytestmark
-@pytest.mark.parametrize("name", ["00_tour", "04_weight_matching"])
-def test_every_slider_moves_with_the_network_cut_off(pages, browser, name):  # noqa: F811
-    page, faults = opened(browser, pages, name)
-    page.wait_for_selector(".noUi-handle", timeout=90_000)
-    page.wait_for_timeout(1500)
-    handles = page.locator(".noUi-handle").all()
-    assert handles
-    for handle in handles:
-        assert handle.get_attribute("aria-label")
-        handle.focus()
-        seen = [handle.evaluate(VIEW)]
-        for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):
-            page.keyboard.press(key)
-            page.wait_for_timeout(300)
-            seen.append(handle.evaluate(VIEW))
-        assert len({picture for picture, _ in seen}) >= 2, "the picture does not change"
-        assert len({words for _, words in seen}) >= 2, "its line of text does not change"
-    assert page.locator("mjx-container").count() > 0 or name == "00_tour"
-    assert faults == []
-    page.close()
-
-
-@pytest.mark.slow
-@test_browser.pytestmark
-@pytest.mark.parametrize("name", ["index", "00_tour", "spec", "api"])
-def test_no_serious_violation_of_accessibility(pages, browser, name):  # noqa: F811
-    page, faults = opened(browser, pages, name)
-    page.wait_for_timeout(1500)
-    page.add_script_tag(url=f"{pages}/_static/axe.min.js")
-    found = page.evaluate("axe.run().then(result => result.violations)")
-    grave = [
-        (each["id"], each["nodes"][0]["html"][:200])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert grave == [] and faults == []
-    page.close()
