@@ -230,10 +230,10 @@ rb.show.draw_curves(matched, title="after matching")
 | **10** merging many | Can five networks become one? |
 | **11** split data | Can we merge what was learnt apart? |
 | **12** limits | Where does the single basin end? |
+| **13** ImageNet | Does it scale to ResNet50? |
 | **14** transformers | What about attention? |
 
-The first six take 6 to 7 hours with their exercises, the other eight a little more. One is on its
-way: ImageNet.
+The first six take 6 to 7 hours with their exercises, the other nine a little more.
 
 ## Recap
 

@@ -46,7 +46,53 @@ DRAWN = {
         ],
     ),
 }
+DRAWN["13-1"] = (
+    lambda line: (line[0] + line[-1]) / 2 - min(line),
+    [
+        (lambda line: min(line) - (line[0] + line[-1]) / 2, "is positive"),
+        (lambda line: line[0] - min(line), "one end"),
+        (lambda line: line[-1] - min(line), "one end"),
+        (lambda line: (line[0] + line[-1]) / 2 - line[4], "that is the middle"),
+        (lambda line: ((line[0] + line[-1]) / 2 - min(line)) / 100, "in points"),
+        (lambda line: 1.0, "of the nine"),
+    ],
+)
+
+
+def barrier(losses):
+    return max(losses) - (losses[0] + losses[-1]) / 2
+
+
+def drop(naive, matched):
+    return 1 - barrier(matched) / barrier(naive)
+
+
+def log10_orders(numbers):
+    return sum(math.lgamma(n + 1) for n in numbers) / math.log(10)
+
+
 ANSWERS = {
+    "13-2": (
+        drop,
+        [
+            (lambda naive, matched: 1 - drop(naive, matched), "share that is left"),
+            (lambda naive, matched: 1 - max(matched) / max(naive), "highest losses"),
+            (lambda n, m: 1 - (max(m) - m[0]) / (max(n) - n[0]), "mean of both"),
+            (lambda naive, matched: barrier(naive) - barrier(matched), "divide by"),
+            (lambda naive, matched: 100 * drop(naive, matched), "not per cent"),
+            (lambda naive, matched: 0.5, "over the naive barrier"),
+        ],
+    ),
+    "13-3": (
+        lambda widths, stream: log10_orders([*widths, stream]),
+        [
+            (lambda w, stream: math.log(10) * log10_orders([*w, stream]), "natural logarithm"),
+            (lambda w, stream: log10_orders([*w, *[stream] * len(w)]), "chosen once"),
+            (lambda w, stream: log10_orders(w), "an order too"),
+            (lambda w, stream: log10_orders([sum(w) + stream]), "do not change layers"),
+            (lambda w, stream: 1.0, "once for the stream"),
+        ],
+    ),
     "11-2": (
         federated_mean,
         [

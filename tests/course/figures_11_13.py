@@ -20,4 +20,8 @@ def rounds():
     return figures.draw_rounds([{"one start": scores, "matched": scores}] * 2, 2, title="MNIST")
 
 
-DRAWN = {"by class": by_class, "halves": halves, "rounds": rounds}
+def points_lost():
+    return figures.draw_points_lost({"naive": 70.0, "matched": 20.0, "repaired": 5.0}, title="two")
+
+
+DRAWN = {"by class": by_class, "halves": halves, "rounds": rounds, "points lost": points_lost}

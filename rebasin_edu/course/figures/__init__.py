@@ -28,7 +28,7 @@ from .loss_and_accuracy import draw_logit_scale, draw_pairs
 from .merging_many import draw_growth, draw_scores, draw_triangles
 from .method_comparison import draw_best_of, draw_cloud, draw_methods, draw_trace
 from .moving_together import draw_axes, draw_blocks, draw_changes, draw_counts
-from .published_barriers import draw_published
+from .published_barriers import draw_points_lost, draw_published
 from .split_data import draw_by_class, draw_halves, draw_rounds
 from .transformers import draw_symmetries, draw_writing
 from .units import draw_mix, draw_network, draw_rainbow, draw_units
@@ -79,6 +79,7 @@ __all__ = [
     "draw_onset_sheet",
     "draw_over_time",
     "draw_pairs",
+    "draw_points_lost",
     "draw_progress",
     "draw_published",
     "draw_rainbow",

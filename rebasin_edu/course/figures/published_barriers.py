@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...show.style import MATCHED, OTHERS, REPAIRED, describe, new_figure
+from ...show.style import MATCHED, NAIVE, OTHERS, REPAIRED, describe, new_figure, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,3 +37,24 @@ def draw_published(
     axes[0, 0].set_ylabel("accuracy barrier (points)")
     figure.suptitle(title, x=0.01, ha="left")
     return describe(figure, f"{title}. {'; '.join(words)}")
+
+
+def draw_points_lost(lost: Mapping[str, float], *, title: str = "") -> Figure:
+    """Points of accuracy lost half-way between two networks, a bar for each method.
+
+    Args:
+        lost: method → points below the mean of the parents.
+        title: stands over the picture.
+    """
+    figure, axes = new_figure((9.6, 1.2 + 0.36 * len(lost)))
+    panel, places = axes[0, 0], range(len(lost))[::-1]
+    for place, (name, points) in zip(places, lost.items()):
+        naive, mended = "naive" in name, "repaired" in name or "plus" in name
+        colour = NAIVE if naive else REPAIRED if mended else MATCHED
+        panel.barh(place, points, color=colour, height=0.6)
+        write(panel, f"{points:.1f}", (points, place), (4, -4), color="0.2")
+    panel.set(yticks=list(places), yticklabels=list(lost), xlabel="points lost half-way")
+    panel.set_xlim(0, 1.12 * max(lost.values()))
+    panel.set_title(title, loc="left", fontsize=11)
+    told = "; ".join(f"{name} {points:.1f}" for name, points in lost.items())
+    return describe(figure, f"{title}. Points of accuracy lost: {told}")
