@@ -16,6 +16,7 @@ from ...show.style import (
     REPAIRED,
     A,
     B,
+    Look,
     describe,
     new_figure,
     write,
@@ -92,7 +93,8 @@ def draw_halves(
     axes[0, 0].set_xlabel("test loss")
     axes[0, 1].set_xlabel("test accuracy (%)")
     axes[0, 0].set_title(title, loc="left", fontsize=11)
-    figure.text(0.99, 0.01, "green: better than both parents", ha="right", color=MATCHED)
+    look: Look = {"loc": "right", "fontsize": 10, "color": MATCHED}
+    axes[0, 1].set_title("green: better than both parents", **look)
     for name in names:
         means = {m: np.mean([pair[name][m] for pair in pairs]) for m in ("loss", "accuracy")}
         words.append(f"{name}: loss {means['loss']:.3f}, accuracy {means['accuracy']:.2%}")
