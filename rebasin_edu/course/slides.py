@@ -27,13 +27,13 @@ OUTDATED = re.compile(
     r"(?s:var update = function\(event\).*?(?=\}\s*\);\s*</script>))"
 )
 HEAD = """\
+<head>
 <script>
 window.MathJax = {tex: {inlineMath: [["$", "$"]], processEscapes: true, tags: "ams"}};
 </script>
 <style>
 .reveal .slides section:not(.stack) { max-height: 95vh; overflow-y: auto; }
-</style>
-</head>"""
+</style>"""
 
 
 def deck(notebook: NotebookNode) -> NotebookNode:
@@ -89,7 +89,7 @@ def write_deck(notebook: NotebookNode, path: str | os.PathLike) -> Path:
         exporter.require_js_url = "scripts/require.js"
     body, _ = exporter.from_notebook_node(deck(notebook), {"metadata": {"name": path.stem}})
     if local:
-        body = OUTDATED.sub("", ELSEWHERE.sub("", body)).replace("</head>", HEAD, 1)
+        body = OUTDATED.sub("", ELSEWHERE.sub("", body)).replace("<head>", HEAD, 1)
     path.write_text(body, encoding="utf-8")
     return path
 

@@ -129,11 +129,15 @@ def assert_both_change(seen, how):
     assert len({words for _, words in seen}) >= 2, f"its line of text does not change by {how}"
 
 
+RAW = """() => ![...document.querySelectorAll("p")].some(x => x.textContent.match(/\\$\\\\/))"""
+
+
 def assert_formulas_are_set(page, name):
     (path,) = stored_notebooks([name])
     texts = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
     if any(re.search(r"\$[^$]+\$", text) for text in texts):
         page.wait_for_selector("mjx-container", state="attached", timeout=60_000)
+        page.wait_for_function(RAW, timeout=60_000)
 
 
 @pytest.mark.parametrize("name", NAMES)
