@@ -15,7 +15,9 @@ import copy
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -188,13 +190,18 @@ def page(notebook: nbformat.NotebookNode, name: str) -> str:
         for output in cell.get("outputs", ()):
             about = output.get("metadata", {}).get("image/png", {})
             if "alt" in about:  # the exporter's templates leave it out
-                picture = base64.b64decode(output.data.pop("image/png"))
-                files, title = [picture], ""
-                if about.get("columns"):
-                    files, title = cut(picture, about), about["title"]
-                output.data["text/html"] = as_html(files, about["alt"], title=title)
+                output.data["text/html"] = picture_html(output.data.pop("image/png"), about)
     body, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": name}})
     return body.replace("</body>", f"{CONTRAST}{NAME_SLIDERS}</body>")
+
+
+def picture_html(encoded: str, about: Mapping[str, Any]) -> str:
+    """A stored picture as HTML: its alternative text, and its panels stacked where it is narrow."""
+    picture = base64.b64decode(encoded)
+    files, title = [picture], ""
+    if about.get("columns"):
+        files, title = cut(picture, about), about["title"]
+    return as_html(files, about.get("alt", ""), title=title)
 
 
 def main(arguments: list[str] | None = None) -> int:

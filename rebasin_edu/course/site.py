@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
-import html
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from nbformat import NotebookNode
 
 from ..lab.dataset_files import cache_dir
 from ..storage import write_atomically
+from .build import picture_html
 from .repository import NOTEBOOKS, REPOSITORY, binder, colab, stored_notebooks
 from .site_pages import api_page, index_page, spec_page
 from .vendor import vendor
@@ -161,9 +161,8 @@ def _with_text(output: NotebookNode) -> None:
     if "application/vnd.jupyter.widget-view+json" in data:
         data.pop("image/png", None)
     elif "image/png" in data:
-        alt = output.metadata.get("image/png", {}).get("alt", "")
-        picture = f"data:image/png;base64,{data.pop('image/png').strip()}"
-        data["text/html"] = f'<img src="{picture}" alt="{html.escape(alt)}">'
+        about = output.metadata.get("image/png", {})
+        data["text/html"] = picture_html(data.pop("image/png"), about)
 
 
 def _sphinx(source: Path, folder: Path) -> None:

@@ -170,9 +170,10 @@ def test_every_slider_moves_by_keyboard_and_by_mouse(pages, browser, name):  # n
     page.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*TEXTS, *NAMES])
-def test_no_serious_violation_of_accessibility(pages, browser, axe, name):  # noqa: F811
-    page, faults = opened(browser, pages, name)
+def test_no_serious_violation_of_accessibility(pages, browser, axe, name, scheme):  # noqa: F811
+    page, faults = opened(browser, pages, name, color_scheme=scheme)
     page.wait_for_timeout(1500)
     page.evaluate(axe)
     found = page.evaluate("axe.run().then(result => result.violations)")
