@@ -108,7 +108,8 @@ def picture(p):
 one = torch.tensor([[1.0, 1.0]])
 slider = rb.show.slider(
     picture, orders, description="order",
-    text=lambda p: f"output {network(one, w1[p], b1[p], w2[:, p]).item():.7f} for the input (1, 1)")
+    text=lambda p: f"order {p}: output {network(one, w1[p], b1[p], w2[:, p]).item():.7f}"
+                   " for the input (1, 1)")
 slider
 
 # %% [markdown]

@@ -290,7 +290,8 @@ standard deviation are to remain at the midpoint?
 vectors = rb.show.slider_grid(
     figures.draw_vector_diagram, [-0.5, 0, 0.4, 0.7, 1], [0, 0.25, 0.5, 0.75, 1],
     descriptions=("rho", "alpha"), start=(1, 2),
-    text=lambda rho, alpha: f"{figures.mixed_std(rho, alpha):.2f} standard deviations remain")
+    text=lambda rho, alpha: f"rho {rho:g}, alpha {alpha:g}: {figures.mixed_std(rho, alpha):.2f}"
+                            " standard deviations remain")
 vectors
 
 # %% [markdown]
