@@ -13,7 +13,7 @@ stored run of the family, rebasin_edu/lab/stored/runs/NAME.json.
 import argparse
 import time
 
-from merging import TWO
+from merging import FITTED, MATCHED, TWO
 from rows import score_row
 
 import rebasin_edu as rb
@@ -24,7 +24,6 @@ FAMILIES = {  # what it is called → the recipe, the stored run
     "mnist": (rb.Recipe(), "mnist-mlp-merge-many"),
     "cifar10-16px-x2": (TWO, "cifar10-16px-x2-merge-many"),
 }
-MATCHED_ON, FITTED_ON = 2000, 1000  # training images
 
 
 def main():
@@ -61,7 +60,7 @@ def main():
         score(name, model, plain, **about)
         if not recipe.norm:
             return
-        fit = data.train.first(FITTED_ON)
+        fit = data.train.first(FITTED)
         again = rb.reestimate_batchnorm(plain, fit, model=model)
         score(f"{name}, re-estimated", model, again)
         cpu = time.process_time()
@@ -77,7 +76,7 @@ def main():
         about = {"seconds": round(merged.seconds, 2), "gain": round(merged.gain, 2)}
         score_merge(name, near, **about, sweeps=merged.history[-1].sweep)
     if recipe.norm:
-        inputs = data.train.first(MATCHED_ON).inputs
+        inputs = data.train.first(MATCHED).inputs
         near = [model.state_dict()]
         for network in networks[1:]:
             found = rb.activation_matching(spec, model, network, inputs)

@@ -1,19 +1,20 @@
 """Alpha by width for BatchNorm ResNet20 on CIFAR-10 at 16×16: loss and accuracy of every network
 on the line, for each way to match, re-estimated and refitted; and what a refit needs.
 
-    python benchmarks/resnet_grid.py [WIDTH ...] [--levels 1 2 3] [--refits] [--plane]
-        [--layer-norm] [--store]
+    python benchmarks/resnet_grid.py [WIDTH ...] [--store]
 
-Takes the stored pairs of ``cifar10-16px-resnet20-widths`` and the images that come with the
-package: 2,000 of the training images to match, measure and fit on, and 1,000 that no network has
-seen to score, so it needs no data folder (``--layer-norm``, the 32×32 pair without BatchNorm, does:
-CIFAR-10). How many images each step uses stands below; labels are unused.
+Takes the pairs of ``cifar10-16px-resnet20-widths`` (stored, or trained in minutes) and the images
+that come with the package: 2,000 of the training images to match, measure and fit on, and 1,000
+that no network has seen to score. How many images each step uses stands below; labels are unused.
+
+The first pair of each width is measured at 25 alphas, the second at five; refits, which cost most,
+at nine and at five. At ×1 the points lost are measured against the number of images of a refit,
+too, and on the plane through A, B and π(B) of the first pair, re-estimated at every point; beside
+them stands the 32×32 pair without BatchNorm, for which CIFAR-10 has to be here.
 
 Every number is one line of a file in ``--work``, so a call goes on where an earlier one was
-stopped, and several may run at once, a width each. Level 1 is the midpoint, 2 adds the quarters, 3
-the eighths, 4 makes 25 alphas. ``--refits`` is the points lost against the number of images.
-``--plane`` is the plane through A, B and π(B) of the first pair of ×1, re-estimated at every point.
-``--store`` makes the stored run ``cifar10-16px-resnet20-grid`` of what is there.
+stopped, and several may run at once, a width each. ``--store`` makes the stored run
+``cifar10-16px-resnet20-grid`` of what is there.
 """
 
 import argparse
@@ -43,7 +44,10 @@ FORMS = {  # form → methods, at the midpoint; at other alphas
     "as it is": (("weights", "naive"), ("weights",)),
     "refitted": (("weights", "naive", "descended"), ("weights",)),
 }
-LEVELS = {1: {12}, 2: {6, 18}, 3: {3, 9, 15, 21}, 4: set(range(1, 24))}  # in units of 1/24
+ALPHAS = {  # of a pair, in units of 1/24: the ends are the parents
+    0: (range(1, 24), range(3, 24, 3)),  # the first of a width: of all lines, of refits
+    1: (range(6, 24, 6), range(6, 24, 6)),
+}
 PLANE, COLUMNS, ROWS = 250, 9, 7  # images for each point of the plane; the points
 REFITTED, COUNTS = ("weights", "naive"), (8, 32, 125, 500, 2000)
 
@@ -146,35 +150,33 @@ class Pair:
         return [round(score.loss, 4), round(score.accuracy, 4)]
 
 
-def measure(chosen, numbers):
-    """Everything that was asked for and is not known yet, the most needed first."""
+def measure(widths, numbers, work):
+    """Everything that is not known yet, the first pairs before the second."""
     data = rb.load_data("cifar10-2k")
-    seeds = {width: PAIRS[width][-chosen.last :][: chosen.pairs] for width in chosen.widths}
-    pairs = [Pair(width, each, data, chosen.work) for width in seeds for each in seeds[width]]
-    parents(pairs, numbers)
-    for level in chosen.levels:
-        steps = sorted(LEVELS[level], key=lambda step: abs(step - 12))
-        for form, methods in FORMS.items():
-            if form == "refitted" and level > 3:
-                continue  # the most expensive: the midpoint, the quarters and the eighths
-            wanted = [m for m in methods[level > 1] if m in chosen.methods]
-            for pair, method, step in product(pairs, wanted, steps):
-                numbers.get((*pair.key, method, form, step), pair.score, method, form, step / 24)
-    if chosen.refits:
-        for pair, method, count in product(pairs, REFITTED, COUNTS):
-            key = (*pair.key, method, "refit images", count)
-            numbers.get(key, pair.score, method, "refitted", 0.5, count)
-    if chosen.plane:
-        pair = Pair(1, PAIRS[1][0], data, chosen.work)
-        x, y, network = pair.plane()
-        numbers.get((*pair.key, "plane", "point"), lambda: [round(x, 4), round(y, 4)])
-        for v, u in product(spread(0, y, ROWS), spread(0, 1, COLUMNS)):
-            numbers.get((*pair.key, "plane", u, v), pair.on_the_plane, u, v, network)
-    if chosen.layer_norm:
-        pair = Pair(0, (0, 1), LAYER.load_data(), chosen.work)
-        parents([pair], numbers)
-        for method, form in product(METHODS[:3], ("as it is", "repaired", "refitted")):
-            numbers.get((*pair.key, method, form, 12), pair.score, method, form, 0.5)
+    pairs = {
+        (width, n): Pair(width, PAIRS[width][n], data, work) for n in (0, 1) for width in widths
+    }
+    parents(pairs.values(), numbers)
+    for ((_, n), pair), form in product(pairs.items(), FORMS):
+        for method in METHODS:
+            for step in sorted(ALPHAS[n][form == "refitted"], key=lambda step: abs(step - 12)):
+                if method in FORMS[form][step != 12]:
+                    key = (*pair.key, method, form, step)
+                    numbers.get(key, pair.score, method, form, step / 24)
+    if 1 not in widths:
+        return
+    for pair, method, count in product([pairs[1, 0], pairs[1, 1]], REFITTED, COUNTS):
+        key = (*pair.key, method, "refit images", count)
+        numbers.get(key, pair.score, method, "refitted", 0.5, count)
+    pair = pairs[1, 0]
+    x, y, network = pair.plane()
+    numbers.get((*pair.key, "plane", "point"), lambda: [round(x, 4), round(y, 4)])
+    for v, u in product(spread(0, y, ROWS), spread(0, 1, COLUMNS)):
+        numbers.get((*pair.key, "plane", u, v), pair.on_the_plane, u, v, network)
+    pair = Pair(0, (0, 1), LAYER.load_data(), work)
+    parents([pair], numbers)
+    for method, form in product(METHODS[:3], ("as it is", "repaired", "refitted")):
+        numbers.get((*pair.key, method, form, 12), pair.score, method, form, 0.5)
 
 
 def parents(pairs, numbers):
@@ -239,26 +241,18 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("widths", type=int, nargs="*", metavar="WIDTH", help="of 1, 2, 4")
-    parser.add_argument("--levels", type=int, nargs="*", default=(1, 2, 3))
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--pairs", type=int, help="only the first so many of each width")
-    parser.add_argument("--last", action="store_true", help="only the last pair of each width")
-    parser.add_argument("--refits", action="store_true")
-    parser.add_argument("--plane", action="store_true")
-    parser.add_argument("--layer-norm", action="store_true")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / NAME)
     parser.add_argument("--store", action="store_true")
     chosen, start = parser.parse_args(), time.perf_counter()
     chosen.work.mkdir(parents=True, exist_ok=True)
     numbers = Numbers(chosen.work / "numbers.jsonl")
-    measure(chosen, numbers)
+    measure(chosen.widths or tuple(PAIRS), numbers, chosen.work)
     if chosen.store:
         recipe, data = RECIPES[1], rb.load_data("cifar10-2k")
         numbers = Numbers(chosen.work / "numbers.jsonl")
         rows = collected(numbers)
         about = {"matched on": MATCHED_ON, "pairs": rows}
-        command = "python benchmarks/resnet_grid.py 1 2 4 --levels 1 2 3 4 --pairs 1, then "
-        command += "1 2 4 --levels 1 2, then 1 --levels 1 --refits --plane --layer-norm --store"
+        command = "python benchmarks/resnet_grid.py --store"
         seeds = [row["seeds"] for row in rows]
         run = run_metadata(data, recipe, seeds, start, command, **about)
         run["seconds"] = round(sum(numbers.seconds.values()))  # of CPU, one thread

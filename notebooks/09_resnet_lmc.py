@@ -181,6 +181,7 @@ explorer = rb.show.slider_grid(
     alphas,
     descriptions=("width", "alpha"),
     text=lambda width, alpha: figures.describe_alpha(explored[width], alpha),
+    labels=(str, "{:.2f}".format),
     start=(0, len(alphas) // 2),
 )
 explorer

@@ -16,24 +16,7 @@ from .vendor import NoScripts, vendor
 LEFT_OUT = {"colab", "solution", "smoke"}
 WHOLE = ("#", "|", "-", "*", ">", "<", "!", "$", "`", "1.", "**")  # paragraphs shown as they are
 SENTENCE = re.compile(r"(?s)\A.*?[.?!:](?=\s|\Z)")
-ELSEWHERE = re.compile(  # what the template loads from other hosts, and a deck does without
-    r'<script[^>]*src="https?://[^"]*"[^>]*>\s*</script>\s*|'
-    r'<link[^>]*href="https?://[^"]*"[^>]*>\s*|'
-    r'<script type="module">\s*import [^<]*https?://(?s:.*?)</script>\s*'
-)
-# What the template does with MathJax 2 and jQuery: MathJax 3 and a style do it here.
-OUTDATED = re.compile(
-    r'(?s:<script type="text/x-mathjax-config">.*?</script>)|'
-    r"(?s:var update = function\(event\).*?(?=\}\s*\);\s*</script>))"
-)
-HEAD = """\
-<head>
-<script>
-window.MathJax = {tex: {inlineMath: [["$", "$"]], processEscapes: true, tags: "ams"}};
-</script>
-<style>
-.reveal .slides section:not(.stack) { max-height: 95vh; overflow-y: auto; }
-</style>"""
+MATHJAX = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-mml-chtml.js"
 
 
 def deck(notebook: NotebookNode) -> NotebookNode:
@@ -81,15 +64,17 @@ def write_deck(notebook: NotebookNode, path: str | os.PathLike) -> Path:
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    exporter = SlidesExporter(reveal_theme="white", reveal_transition="none")
-    local = _scripts(path.parent / "scripts")
-    if local:
+    exporter = SlidesExporter(
+        template_name="deck_template",
+        extra_template_basedirs=[str(Path(__file__).parent)],
+        reveal_theme="white",
+        mathjax_url=MATHJAX,
+    )
+    if _scripts(path.parent / "scripts"):
         exporter.reveal_url_prefix = "scripts/reveal"
         exporter.mathjax_url = "scripts/mathjax/tex-mml-chtml.js"
         exporter.require_js_url = "scripts/require.js"
     body, _ = exporter.from_notebook_node(deck(notebook), {"metadata": {"name": path.stem}})
-    if local:
-        body = OUTDATED.sub("", ELSEWHERE.sub("", body)).replace("<head>", HEAD, 1)
     path.write_text(body, encoding="utf-8")
     return path
 

@@ -5,14 +5,11 @@ from .models import MLP, VGG, VGG11, VGG16, Ensemble, LayerNorm2d, ResNet20
 from .recipe import ImageShape, Recipe
 from .stored_runs import load_run
 from .sweep import sweep
-from .text import Text, load_gpt, load_text
 from .training import Training, train
 from .training_config import TrainingConfig
-from .transformers import GPT, ViT
 from .zoo import load_or_train
 
 __all__ = [
-    "GPT",
     "MLP",
     "VGG",
     "VGG11",
@@ -24,15 +21,11 @@ __all__ = [
     "Recipe",
     "ResNet20",
     "Split",
-    "Text",
     "Training",
     "TrainingConfig",
-    "ViT",
     "load_data",
-    "load_gpt",
     "load_or_train",
     "load_run",
-    "load_text",
     "sweep",
     "train",
 ]

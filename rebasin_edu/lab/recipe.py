@@ -18,10 +18,9 @@ from ..errors import RebasinError, choose
 from .datasets import Dataset, load_data
 from .models import MLP, NORMS, VGG11, VGG16, ResNet20
 from .training_config import TrainingConfig, real_number, whole_number
-from .transformers import ViT
 
-MODELS = ("mlp", "vgg11", "vgg16", "resnet20", "vit")
-UNITS = {"mlp": 512, "vit": 64}  # of models whose width is a number of units
+MODELS = ("mlp", "vgg11", "vgg16", "resnet20")
+MLP_UNITS = 512
 _DEFAULTS = TrainingConfig()
 VERSION = 2  # of the ids; 1 hashed only the fields that differ from the defaults
 
@@ -48,11 +47,11 @@ class Recipe:
         size: images are reduced to this side; ``None`` leaves them.
         part: ``"a"`` or ``"b"`` for one half of the label-biased split, ``None`` for all.
         examples: this many training images, drawn by the seed; ``None`` for all.
-        model: ``"mlp"``, ``"vgg11"``, ``"vgg16"``, ``"resnet20"`` or ``"vit"``.
-        width: units of each hidden layer of an MLP, 512 unless given; of a ViT's stream, 64 unless
-            given; a multiplier for the others, 1 unless given.
-        depth: hidden layers of an MLP, blocks of a ViT.
-        norm: ``"layer"``, ``"batch"`` or ``None``; a ViT has RMSNorm, and ``None`` here.
+        model: ``"mlp"``, ``"vgg11"``, ``"vgg16"`` or ``"resnet20"``.
+        width: units of each hidden layer of an MLP, 512 unless given; a multiplier for the others,
+            1 unless given.
+        depth: hidden layers of an MLP.
+        norm: ``"layer"``, ``"batch"`` or ``None``.
         training: how it is trained; its seed is that of the first weights too.
 
     Raises:
@@ -65,7 +64,7 @@ class Recipe:
     part: str | None = None
     examples: int | None = None
     model: str = "mlp"
-    width: float = UNITS["mlp"]
+    width: float = MLP_UNITS
     depth: int = 3
     norm: str | None = None
     training: TrainingConfig = _DEFAULTS
@@ -89,15 +88,15 @@ class Recipe:
         if not isinstance(dataset, str) or not dataset or {"/", "\\"} & set(dataset):
             raise RebasinError(f"dataset={dataset!r} must be a name that load_data knows")
         choose("model", model, MODELS)
-        choose("norm", norm, NORMS if model != "vit" else (None,))
+        choose("norm", norm, NORMS)
         choose("part", part, (None, "a", "b"))
         training = replace(training or _DEFAULTS, **settings)
         if training.precision == "auto":
             raise RebasinError("precision='auto' makes different networks on different machines; "
                              "choose one of 'float32', 'bfloat16'")  # fmt: skip
-        width = UNITS.get(model, 1) if width is None else width
+        width = (MLP_UNITS if model == "mlp" else 1) if width is None else width
         units = real_number("width", width, above=0)
-        if model in UNITS:
+        if model == "mlp":
             units = whole_number("width", width, 1)
         values = {
             "dataset": dataset,
@@ -210,9 +209,6 @@ class Recipe:
             return MLP(channels * height * width, hidden, classes, self.norm, seed=self.seed)
         if self.model == "resnet20":
             return ResNet20(self.width, classes, self.norm, channels=channels, seed=self.seed)
-        if self.model == "vit":
-            shape = {"channels": channels, "size": min(height, width)}
-            return ViT(int(self.width), classes, self.depth, seed=self.seed, **shape)
         make, size = (VGG16 if self.model == "vgg16" else VGG11), min(height, width)
         return make(self.width, classes, self.norm, channels=channels, size=size, seed=self.seed)
 

@@ -98,6 +98,7 @@ def slider_grid(
     *,
     descriptions: tuple[str, str],
     text: Callable[[Any, Any], str],
+    labels: tuple[Callable[[Any], str], Callable[[Any], str]] = (str, str),
     tooltips: tuple[str, str] = ("", ""),
     start: tuple[int, int] = (0, 0),
 ) -> ipywidgets.VBox:
@@ -108,14 +109,15 @@ def slider_grid(
         rows, columns: the positions of the two sliders.
         descriptions, tooltips: of the slider over the rows and of the one over the columns.
         text: the line under a figure, with its numbers; also its alternative text.
+        labels: what each slider reads at an option.
         start: the positions shown first.
     """
     import ipywidgets
 
     if not rows or not columns:
         raise RebasinError(f"a grid of {len(rows)} × {len(columns)} positions has no picture")
-    across = _control([_label(each) for each in columns], descriptions[1], tooltips[1], start[1])
-    down = _control([_label(each) for each in rows], descriptions[0], tooltips[0], start[0])
+    names = [[label(each) for each in options] for label, options in zip(labels, (rows, columns))]
+    down, across = map(_control, names, descriptions, tooltips, start)
     drawn = {place: panels(draw(*place)) for place in product(rows, columns)}
     stacks = []
     for row in rows:
@@ -127,7 +129,7 @@ def slider_grid(
     outer = ipywidgets.Stack(stacks, selected_index=start[0])
     ipywidgets.jslink((down, "index"), (outer, "selected_index"))
     texts = [text(*place) for place in drawn]
-    shown = [", ".join(f"{d} {_label(x)}" for d, x in zip(descriptions, each)) for each in drawn]
+    shown = [f"{descriptions[0]} {r}, {descriptions[1]} {c}" for r, c in product(*names)]
     files, at = [files for files, _ in drawn.values()], start[0] * len(columns) + start[1]
     return _with_contact_sheet([down, across, outer], files, texts, shown, at)
 
@@ -174,11 +176,6 @@ def move_all(widget: ipywidgets.VBox) -> int:
         elif hasattr(child, "children"):
             moves += move_all(child)
     return moves
-
-
-def _label(option: Any) -> str:
-    """What a slider reads at an option: fractions such as 1/24 with two digits."""
-    return f"{option:.2f}" if isinstance(option, float) else str(option)
 
 
 def _control(

@@ -21,7 +21,8 @@ def rounds():
 
 
 def points_lost():
-    return figures.draw_points_lost({"naive": 70.0, "matched": 20.0, "repaired": 5.0}, title="two")
+    lost = {"naive": 70.0, "matched": 20.0, "REPAIR": 5.0}
+    return figures.draw_points_lost(lost, repaired=["REPAIR"], title="two")
 
 
 DRAWN = {"by class": by_class, "halves": halves, "rounds": rounds, "points lost": points_lost}

@@ -216,7 +216,7 @@ def test_the_smallest_stored_network_can_be_made_anew():
 
 def test_all_that_is_stored_stays_small():
     sizes = [path.stat().st_size for path in stored_dir().rglob("*") if path.is_file()]
-    assert sum(sizes) <= 42e6  # the wheel may have 45 MB, with the notebooks (test_release)
+    assert sum(sizes) <= 40e6
     assert max(sizes) <= 10e6
 
 

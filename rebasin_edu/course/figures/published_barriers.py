@@ -39,18 +39,20 @@ def draw_published(
     return describe(figure, f"{title}. {'; '.join(words)}")
 
 
-def draw_points_lost(lost: Mapping[str, float], *, title: str = "") -> Figure:
+def draw_points_lost(
+    lost: Mapping[str, float], *, repaired: Sequence[str] = (), title: str = ""
+) -> Figure:
     """Points of accuracy lost half-way between two networks, a bar for each method.
 
     Args:
-        lost: method → points below the mean of the parents.
+        lost: method → points below the mean of the parents; the first matches nothing.
+        repaired: methods that repair the network, too.
         title: stands over the picture.
     """
     figure, axes = new_figure((9.6, 1.2 + 0.36 * len(lost)))
     panel, places = axes[0, 0], range(len(lost))[::-1]
-    for place, (name, points) in zip(places, lost.items()):
-        naive, mended = "naive" in name, "repaired" in name or "plus" in name
-        colour = NAIVE if naive else REPAIRED if mended else MATCHED
+    for number, (place, (name, points)) in enumerate(zip(places, lost.items())):
+        colour = REPAIRED if name in repaired else MATCHED if number else NAIVE
         panel.barh(place, points, color=colour, height=0.6)
         write(panel, f"{points:.1f}", (points, place), (4, -4), color="0.2")
     panel.set(yticks=list(places), yticklabels=list(lost), xlabel="points lost half-way")

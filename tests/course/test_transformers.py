@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from rebasin_edu.course import load_gpt, load_text, load_vit
+from rebasin_edu.course.transformers import GPT, ViT
 from rebasin_edu.errors import DataError, FileFormatError, RebasinError
-from rebasin_edu.lab import GPT, Recipe, ViT, load_gpt, load_text, train
+from rebasin_edu.lab import load_data, train
+from rebasin_edu.landscape import evaluate
 from rebasin_edu.symmetry import PermutationSpec
 
 CHARACTERS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6], [5, 3, 5, 8, 9, 7, 9, 3]])
@@ -128,18 +131,21 @@ def test_sizes_that_do_not_divide_are_named():
         GPT(5, width=10, heads=3)
     with pytest.raises(RebasinError, match="images of 10 pixels cannot be cut into patches of 4"):
         ViT(size=10)
-    with pytest.raises(RebasinError, match="norm='batch'"):
-        Recipe(model="vit", norm="batch")
 
 
-def test_a_vit_is_made_by_recipe():
-    recipe = Recipe(
-        dataset="digits", model="vit", width=16, depth=1, epochs=3, batch_size=50, lr=3e-3
-    )
-    data = recipe.load_data()
-    trained = train(recipe.build(data), data, recipe.training)
+def test_a_vit_can_be_trained():
+    data = load_data("digits")
+    vit = ViT(width=16, depth=1, channels=1, size=8, seed=0)
+    trained = train(vit, data, epochs=3, batch_size=50, lr=3e-3)
     assert trained.history[-1]["test_accuracy"] > 0.5
-    assert Recipe(model="vit").width == 64
+
+
+def test_the_stored_vits_know_images_that_they_have_not_seen():
+    images = load_data("cifar10-2k").test
+    for seed in (0, 1, 2):
+        assert evaluate(load_vit(seed), images).accuracy > 0.55
+    with pytest.raises(FileFormatError, match="no vit of seed 99"):
+        load_vit(99)
 
 
 def test_the_text_has_two_parts_and_one_alphabet():
@@ -164,5 +170,5 @@ def test_the_stored_gpts_have_learnt_the_text():
         with torch.no_grad():
             loss = torch.nn.functional.cross_entropy(load_gpt(seed)(pieces), following)
         assert loss < 2.1  # 4.29 is a guess among 73 characters
-    with pytest.raises(FileFormatError, match="no GPT of seed 99"):
+    with pytest.raises(FileFormatError, match="no gpt of seed 99"):
         load_gpt(99)

@@ -1,4 +1,4 @@
-"""The text that comes with the package, and the small GPTs that were trained on it."""
+"""The text that comes with the package, for language models."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..errors import DataError, FileFormatError, choose
-from ..storage import load_tensors
-from .log import log
-from .quantization import unpack
-from .transformers import GPT
-from .zoo import stored_dir
+from ..errors import DataError, choose
+from ..lab.zoo import stored_dir
 
 PLAY_END = "\f"
 
@@ -72,22 +68,3 @@ def load_text() -> Text:
         train.append(characters[:cut])
         test.append(characters[cut:])
     return Text("four tragedies of Shakespeare", alphabet, torch.cat(train), torch.cat(test))
-
-
-def load_gpt(seed: int = 0) -> GPT:
-    """Return a GPT of width 128 and 4 blocks that was trained on ``load_text()``, in eval mode.
-
-    Raises:
-        FileFormatError: none of this seed comes with the package.
-    """
-    path = stored_dir() / "gpt" / f"gpt-128-shakespeare-seed{seed}.safetensors"
-    if not path.is_file():
-        raise FileFormatError(
-            f"no GPT of seed {seed} is stored; benchmarks/char_gpt.py trains and stores one"
-        )
-    tensors, about = load_tensors(path)
-    model = GPT(about["characters"])
-    model.load_state_dict(unpack(tensors))
-    loss = about["history"][-1]["test_loss"]
-    log.info("stored with the package: GPT, seed %d, test loss %.3f", seed, loss)
-    return model.eval()

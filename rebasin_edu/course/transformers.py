@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import RebasinError
-from .layers import seeded
+from ..lab.layers import seeded
 
 
 class TransformerBlock(nn.Module):
