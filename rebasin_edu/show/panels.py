@@ -44,7 +44,7 @@ def as_html(files: Sequence[bytes], alt: str, *, title: str = "", line: str = ""
     images = "".join(
         f'<img src="data:image/png;base64,{base64.b64encode(file).decode()}" '
         f'alt="{words if not number else "the panel beside it"}" style="flex:1 1 300px;min-width:0;'
-        f'align-self:flex-start;max-width:{int.from_bytes(file[16:20], "big")}px">'  # its own width
+        f'align-self:flex-start;max-width:min(100%,{int.from_bytes(file[16:20], "big")}px)">'  # its own width
         for number, file in enumerate(files)
     )
     above = f"<p><strong>{html.escape(title)}</strong></p>" if title else ""
