@@ -90,6 +90,20 @@ def run(model: nn.Module, state: Mapping[str, Tensor], inputs: Inputs) -> Tensor
     return output_of(output)
 
 
+@torch.no_grad()
+def fast_layout(model: nn.Module, state: Mapping[str, Tensor], inputs: Inputs) -> Inputs:
+    """Return images with their channels last in memory, where the model, in eval mode, takes them
+    so: on a CPU convolutions are faster then. Other inputs are returned as they are.
+    """
+    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.device.type != "cpu":
+        return inputs
+    try:
+        run(model, state, inputs[:2].contiguous(memory_format=torch.channels_last))
+    except DataError:  # a view that asks for the other layout
+        return inputs
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
 def untied(model: nn.Module, state: Mapping[str, Tensor]) -> State:
     """Return ``state`` with one name for each tensor that the model uses under several names.
 

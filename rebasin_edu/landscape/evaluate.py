@@ -4,8 +4,9 @@ one pass over the data (the engine under every path and plane).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -112,11 +113,13 @@ def scores(
     check_criteria(loss, metrics)
     model = eval_copy(model)
     device, dtype = device_and_dtype(states[0])
-    straight_coefficients = coefficients if straight_coefficients is None else straight_coefficients
     needed = [untied(model, state) for state in states]
+    mixes = [
+        partial(combine, needed, mine, straight=straight, straight_coefficients=own)
+        for mine, own in zip(coefficients, straight_coefficients or coefficients)
+    ]
     sums = MetricSums(len(coefficients), device, loss=loss, metrics=metrics)
     batched = device.type != "cpu" if batched is None else batched
-    mixes = _Mixes(needed, coefficients, frozenset(straight), straight_coefficients)
     with torch.no_grad(), progress_bar(_evaluations(data, coefficients), progress) as advance:
         for chunk in _chunks(batches(data, batch_size, device=device, dtype=dtype)):
             done = 0
@@ -124,25 +127,8 @@ def scores(
                 done = _score_stacked(model, mixes, chunk, sums, advance)
                 batched = done > 0
             for k in range(done, len(coefficients)):
-                _score_one(model, mixes(k), chunk, sums, k, advance)
+                _score_one(model, mixes[k](), chunk, sums, k, advance)
     return sums.scores()
-
-
-class _Mixes:
-    """The weighted sums of some networks, each made when it is asked for."""
-
-    def __init__(self, states: Any, coefficients: Any, straight: Any, straight_coefficients: Any):
-        self.states, self.coefficients = states, coefficients
-        self.straight, self.straight_coefficients = straight, straight_coefficients
-
-    def __len__(self) -> int:
-        return len(self.coefficients)
-
-    def __call__(self, k: int) -> State:
-        own = self.straight_coefficients[k]
-        return combine(
-            self.states, self.coefficients[k], straight=self.straight, straight_coefficients=own
-        )
 
 
 def _score_one(
@@ -174,22 +160,27 @@ def _add_together(waiting: list[tuple[Tensor, Tensor]], sums: MetricSums, k: int
 
 
 def _score_stacked(
-    model: nn.Module, mixes: _Mixes, chunk: Sequence[Batch], sums: MetricSums, advance: Any
+    model: nn.Module,
+    mixes: Sequence[Callable[[], State]],
+    chunk: Sequence[Batch],
+    sums: MetricSums,
+    advance: Any,
 ) -> int:
     """Count combinations in ``vmap`` calls; return how many were counted before it had to stop."""
+    first = mixes[0]()
     for inputs, targets in chunk:  # in Python, where the targets can be looked at
         assert targets is not None
-        sums.check(run(model, mixes.states[0], inputs), targets)
+        sums.check(run(model, first, inputs), targets)
 
     def outputs(weights: State, inputs: Inputs) -> Tensor:
         positional, named = call_arguments(inputs)
         return output_of(functional_call(model, weights, positional, named))
 
-    done, size = 0, _stackable(mixes.states[0])
+    done, size = 0, _stackable(first)
     while done < len(mixes) and size > 1:
         ks = range(done, min(done + size, len(mixes)))
         try:
-            states = [mixes(k) for k in ks]
+            states = [mixes[k]() for k in ks]
             axes = {name: 0 if x.is_floating_point() else None for name, x in states[0].items()}
             stack = {
                 name: states[0][name] if axis is None else torch.stack([s[name] for s in states])

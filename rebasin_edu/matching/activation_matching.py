@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..batches import Data, batches, call_arguments
 from ..errors import MatchingInterrupted, RebasinError, RebasinWarning
 from ..inputs import shapes_of
-from ..running import plain
+from ..running import fast_layout, plain
 from ..symmetry import PermutationSpec
 from ..symmetry.trace import Site, trace
 from ..weights import Weights, architecture, device_and_dtype, tensors_in
@@ -66,7 +66,7 @@ def activation_matching(
     model: nn.Module | None = None,
     centred: bool = True,
     weights: float = 0.0,
-    num_samples: int | None = None,
+    num_samples: int | None = 2000,
     batch_size: int = 500,
 ) -> Matching:
     """Return the permutation of ``b`` whose hidden units fire most like those of ``a``.
@@ -89,7 +89,8 @@ def activation_matching(
             plus ``weights`` times the cosines of the units' incoming weights, each multiplied by
             the standard deviation of what it receives. Groups then depend on each other, and are
             improved in turn as in ``weight_matching``, from the matching of the activations alone.
-        num_samples: stop after this many examples; ``None`` takes all.
+        num_samples: stop after this many examples, which serve about as well as 5,000 between
+            ResNets on CIFAR-10; ``None`` takes all.
         batch_size: examples at a time.
 
     Returns:
@@ -178,14 +179,15 @@ def measure(
         for state in (first, tensors_in(b))
     ]
     traced_model = (
-        plain(copy.deepcopy(model)).cpu().to(dtype)
+        plain(copy.deepcopy(model)).cpu().to(dtype).eval()
     )  # its precision, not its weights, is traced
     moments: dict[tuple[Key, tuple], Moments] = {}
     traces: dict = {}
     data = batches(
         train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples, targets=False
     )
-    for inputs, _ in data:
+    for given, _ in data:
+        inputs = fast_layout(traced_model, states[0], given)
         size = shapes_of(inputs)  # a graph is of one size: the last batch may need its own
         if size not in traces:
             traced = trace(traced_model, inputs)

@@ -1,20 +1,26 @@
-"""The linear assignment problem, maximised: the one place that calls a solver."""
+"""The linear assignment problem, maximised: the one place that calls a solver, lap's or scipy's."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import RebasinError
 
+LARGE, SETTLED = 32, 0.6  # rows, and the share of columns that are some row's cheapest, for lap
+
 
 def assign(gains: Tensor) -> Tensor:
     """The assignment of rows to columns with the largest sum: ``sum_i gains[i, found[i]]``.
 
-    The mean of each column is subtracted first. That moves every assignment's sum by the same
-    amount, so no optimum changes, but it takes away the rank-one term that biases and norm scales
-    add, and the solver, which grows the assignment row by row, then meets far fewer rows that
-    quarrel about one column (8 to 18 times faster on such matrices).
+    The mean of each column is subtracted first, then the cheapest entry of each row and of each
+    column. That moves every assignment's sum by the same amount, so no optimum changes, but it
+    takes away the rank-one term that biases and norm scales add, and the solver, which grows the
+    assignment row by row, then meets far fewer rows that quarrel about one column (8 to 18 times
+    faster on such matrices).
 
     Args:
         gains: ``(…, n, n)``, any float dtype, any device; a batch is solved matrix by matrix.
@@ -28,24 +34,30 @@ def assign(gains: Tensor) -> Tensor:
     >>> assign(torch.tensor([[1.0, 2.0], [0.0, 5.0]]))
     tensor([0, 1])
     """
+    costs = gains.detach().to("cpu", torch.promote_types(gains.dtype, torch.float32))
+    if not bool(costs.isfinite().all()):
+        raise RebasinError("the gains of an assignment are not finite numbers")
+    costs = costs.mean(-2, keepdim=True) - costs  # centred by columns
+    costs -= costs.amin(-1, keepdim=True)
+    costs -= costs.amin(-2, keepdim=True)
+    matrices = costs.numpy().reshape(-1, *costs.shape[-2:])
+    rows = [torch.from_numpy(_solve(matrix)) for matrix in matrices]
+    found = torch.stack(rows) if rows else torch.empty(0, dtype=torch.long)
+    return found.reshape(gains.shape[:-1]).to(gains.device, torch.long)
+
+
+def _solve(costs: np.ndarray) -> np.ndarray:
+    """The column of each row, by the solver that is faster here; both are exact.
+
+    lap's, where it is installed, is three times as fast as scipy's if most rows have a cheapest
+    column to themselves, as late in a descent, and many times slower if they quarrel about few.
+    Where several assignments are best, as among dead units, each takes its own.
+    """
+    wanted = len(np.unique(costs.argmin(1)))
+    if len(costs) >= LARGE and wanted >= SETTLED * len(costs) and find_spec("lap"):
+        from lap import lapjv
+
+        return lapjv(costs, return_cost=False)[0]
     from scipy.optimize import linear_sum_assignment
 
-    gains = gains.detach()
-    costs = (
-        gains.cpu()
-        if gains.dtype in (torch.float32, torch.float64)
-        else gains.to("cpu", torch.float32)
-    )
-    # centred by columns; the solver itself works in float64
-    centred = (costs.mean(-2, keepdim=True) - costs).numpy()
-    try:
-        matrices = centred.reshape(-1, *centred.shape[-2:])
-        rows = [linear_sum_assignment(matrix)[1] for matrix in matrices]
-    except ValueError as error:
-        raise RebasinError(f"the gains of an assignment are not finite numbers: {error}") from error
-    found = (
-        torch.stack([torch.from_numpy(row) for row in rows])
-        if rows
-        else torch.empty(0, dtype=torch.long)
-    )
-    return found.reshape(gains.shape[:-1]).to(gains.device, torch.long)
+    return linear_sum_assignment(costs)[1]

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from ..batches import Batch, Data, batches, count
 from ..errors import DataError
-from ..running import plain
+from ..running import fast_layout, plain
 from ..symmetry import Permutation, PermutationSpec
 from ..weights import State, device_and_dtype, run, tensors_in
 from .comparable import working_dtype
@@ -41,7 +41,6 @@ class Midpoint:
     ):
         self.device, self.dtype = device_and_dtype(a)[0], working_dtype(a)
         self.spec, self.criterion, self.batch_size = spec, loss, batch_size
-        self._last: bool | None = None  # whether the model takes images with their channels last
         self.model = plain(copy.deepcopy(model)).to(self.device, self.dtype).eval()
         self.norms = [
             m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
@@ -61,7 +60,7 @@ class Midpoint:
             data, self.batch_size, device=self.device, dtype=self.dtype, num_samples=num_samples,
             targets=self.criterion is not None,
         )  # fmt: skip
-        every = [Batch(self._laid_out(inputs), targets) for inputs, targets in read]
+        every = [Batch(fast_layout(self.model, self.a, x), targets) for x, targets in read]
         if self.criterion is None:
             every = [Batch(inputs, self._parents(inputs)) for inputs, _ in every]
         try:
@@ -70,22 +69,6 @@ class Midpoint:
             return every
         generator = torch.Generator().manual_seed(seed)
         return [take(joined, torch.randperm(count(joined.inputs), generator=generator))]
-
-    @torch.no_grad()
-    def _laid_out(self, inputs: Any) -> Any:
-        """Images with their channels last, where the model takes them so.
-
-        On a CPU convolutions are faster then: ResNet20×1 forward by 1.5, with gradient by 1.25.
-        """
-        if not isinstance(inputs, Tensor) or inputs.ndim != 4 or self.device.type != "cpu":
-            return inputs
-        if self._last is None:
-            try:
-                run(self.model, self.a, inputs[:2].contiguous(memory_format=torch.channels_last))
-                self._last = True
-            except DataError:  # a view that asks for the other layout
-                self._last = False
-        return inputs.contiguous(memory_format=torch.channels_last) if self._last else inputs
 
     @torch.no_grad()
     def _parents(self, inputs: Any) -> Tensor:

@@ -41,10 +41,10 @@ def as_html(files: Sequence[bytes], alt: str, *, title: str = "", line: str = ""
     read aloud when it changes.
     """
     words = html.escape(alt)
-    images = "".join(
+    images = "".join(  # none wider than its column, or than its own width
         f'<img src="data:image/png;base64,{base64.b64encode(file).decode()}" '
         f'alt="{words if not number else "the panel beside it"}" style="flex:1 1 300px;min-width:0;'
-        f'align-self:flex-start;max-width:min(100%,{int.from_bytes(file[16:20], "big")}px)">'  # its own width
+        f'align-self:flex-start;max-width:min(100%,{int.from_bytes(file[16:20], "big")}px)">'
         for number, file in enumerate(files)
     )
     above = f"<p><strong>{html.escape(title)}</strong></p>" if title else ""

@@ -16,6 +16,7 @@ from rebasin_edu.lab.models import MLP, VGG11, ResNet20
 from rebasin_edu.matching import activation_matching
 from rebasin_edu.matching.activation_matching import measure
 from rebasin_edu.matching.moments import Moments
+from rebasin_edu.running import fast_layout
 from rebasin_edu.symmetry import PermutationSpec
 
 from ..paper_specs import mlp_spec, resnet20_spec, vgg_spec
@@ -153,6 +154,41 @@ def test_loaders_lists_and_tensors_are_the_same_data():
     assert few.objective == pytest.approx(
         activation_matching(spec, a, b, x[:20]).objective, rel=1e-5
     )
+
+
+def test_two_thousand_examples_are_taken_unless_another_number_is_said():
+    a, b = MLP(6, (8,), 3, seed=1), MLP(6, (8,), 3, seed=2)
+    x, spec = torch.randn(2100, 6), mlp_spec(MLP(6, (8,), 3))
+    found = activation_matching(spec, a, b, x).objective
+    assert found == activation_matching(spec, a, b, x[:2000], num_samples=None).objective
+    assert found != activation_matching(spec, a, b, x, num_samples=None).objective
+
+
+class Flat(nn.Module):
+    """A convolution whose pixels are laid out by a view, which asks for channels first."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv, self.out = nn.Conv2d(3, 6, 3, padding=1), nn.Linear(6 * 16, 4)
+
+    def forward(self, x):
+        return self.out(self.conv(x).relu().view(-1, 6 * 16))
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "last"), [(Flat, 4, False), (lambda seed: VGG11(1 / 8, seed=seed), 32, True)]
+)
+def test_images_have_their_channels_last_only_where_the_model_takes_them(make, size, last):
+    a = make(seed=1).eval()
+    x = torch.randn(40, 3, size, size)
+    here = fast_layout(a, a.state_dict(), x)
+    assert here.is_contiguous(memory_format=torch.channels_last) is last
+    spec = PermutationSpec.from_model(a, x[:2])
+    b = spec.apply(a.state_dict(), spec.random(3))
+    found = activation_matching(spec, a, b, x, model=a).permutation  # right but for dead units
+    outputs = torch.func.functional_call(a, spec.apply(b, found), (x,))
+    assert torch.allclose(outputs, a(x), atol=1e-5)
 
 
 def test_bad_input_is_said_in_words():

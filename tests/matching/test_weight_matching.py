@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from rebasin_edu.errors import MatchingInterrupted, SpecError, WeightsError
+from rebasin_edu.errors import MatchingInterrupted, RebasinError, SpecError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, VGG16, ResNet20
 from rebasin_edu.matching import STARTS, weight_matching
 from rebasin_edu.symmetry import Permutation, PermutationSpec
@@ -347,3 +347,22 @@ def test_ctrl_c_gives_the_best_so_far(monkeypatch):
     assert sum(step.gain for step in found.history) == pytest.approx(found.gain, rel=1e-4)
     on = weight_matching(spec, a, b, start=found.permutation)
     assert on.objective >= found.objective
+
+
+def test_a_tolerance_stops_after_a_sweep_that_gains_little():
+    a, b = ResNet20(1, norm="batch", seed=1), ResNet20(1, norm="batch", seed=2)
+    spec = resnet20_spec(a)
+    whole = weight_matching(spec, a, b, start="identity")
+    found = weight_matching(spec, a, b, start="identity", tolerance=0.02)
+    assert whole.converged and not found.converged
+    assert len(found.history) < len(whole.history)
+    assert 0.9 * whole.gain < found.gain < whole.gain
+    steps = whole.history[: len(found.history)]  # the same way, only shorter
+    assert [step.gain for step in found.history[1:]] == [step.gain for step in steps[1:]]
+
+
+@pytest.mark.parametrize("tolerance", [-1e-3, 1.0, float("nan")])
+def test_a_tolerance_that_means_nothing_is_refused(tolerance):
+    a = MLP(20, (16, 24, 16), 5, seed=0)
+    with pytest.raises(RebasinError, match="tolerance"):
+        weight_matching(mlp_spec(a), a, a, tolerance=tolerance)
