@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..batches import Batch
 from ..matching import assign
+from ..matching.moments import Moments
 from ..weights import State, run, untied, watched
 from .criteria import IGNORED, class_axis
 from .scalable_layers import ScalableLayer
@@ -34,7 +35,7 @@ def best_correlations(
         groups: name → layers whose units one permutation orders.
     """
     modules = dict(model.named_modules())
-    sums: dict[str, _Correlation] = {}
+    moments = {layer.name: Moments() for members in groups.values() for layer in members}
     states, seen = [untied(model, state) for state in (a, b)], 0
     layers = {layer.name: layer for members in groups.values() for layer in members}
     names = {modules[name]: name for name in layers}
@@ -53,47 +54,17 @@ def best_correlations(
                 run(model, state, batch.inputs)
             outputs.append(kept)
         for name in layers:
-            both = outputs[0][name], outputs[1][name]
-            sums.setdefault(name, _Correlation(*both)).add(*both)
+            moments[name].add(outputs[0][name], outputs[1][name])
         seen += next(iter(outputs[0].values())).shape[1] if layers else 0
         if seen >= EXAMPLES:
             break
     best = {}
     for group, members in groups.items():
-        similar = [sums[layer.name].matrix() for layer in members]
+        similar = [moments[layer.name].correlation() for layer in members]
         total = torch.stack(similar).mean(0)
         if total.shape[0] == total.shape[1]:
             best[group] = float(total.gather(1, assign(total)[:, None]).mean())
     return best
-
-
-class _Correlation:
-    """Running sums for the correlation of every unit of A with every unit of B."""
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.count, self.cross, self.sums = 0, torch.zeros(()), torch.zeros(())
-        self.shift = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """Count more values, ``(units, values)`` each."""
-        x, y = (x - self.shift[0]), (y - self.shift[1])
-        moments = [x.sum(1), y.sum(1), x.square().sum(1), y.square().sum(1)]
-        self.count += x.shape[1]
-        self.cross = self.cross + (x @ y.T).double().cpu()
-        self.sums = self.sums + torch.stack(moments).double().cpu()
-
-    def matrix(self) -> Tensor:
-        """Return the correlations ``(units, units)``; 0 for a unit that is constant."""
-        mean_x, mean_y, square_x, square_y = self.sums / self.count
-        cross = self.cross / self.count - torch.outer(mean_x, mean_y)
-        stds = [
-            torch.where(var > 1e-10 * (square + 1e-30), var, torch.inf).sqrt()
-            for var, square in (
-                (square_x - mean_x.square(), square_x),
-                (square_y - mean_y.square(), square_y),
-            )
-        ]
-        return cross / torch.outer(*stds)
 
 
 @torch.no_grad()

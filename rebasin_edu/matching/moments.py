@@ -17,16 +17,11 @@ class Moments:
     Everything is taken relative to the mean of the first batch, so that a large common offset costs
     no digits; products of a batch are made in the activations' dtype and summed in float64.
 
-    Args:
-        every_pair: whether products of every unit of the first network with every unit of the
-            second are kept, or only those of units of equal number.
-
     Attributes:
         count: samples so far.
     """
 
-    def __init__(self, *, every_pair: bool = True):
-        self.every_pair = every_pair
+    def __init__(self) -> None:
         self.count = 0
 
     def add(self, *networks: Tensor) -> None:
@@ -38,18 +33,17 @@ class Moments:
         units, samples = networks[0].shape
         if not self.count:
             self._shift = [x.mean(1, keepdim=True) for x in networks]
-            size = (units, units) if self.every_pair else (units,)
             zeros = functools.partial(torch.zeros, dtype=torch.float64, device=networks[0].device)
             self._sum = [zeros(units) for _ in networks]
             self._squares = [zeros(units) for _ in networks]
-            self._product = zeros(size)
+            self._product = zeros((units, units))
         self.count += samples
         on_cpu = networks[0].device.type == "cpu"
         columns = max(units, CHUNK // max(units, 1)) if on_cpu else samples
         for pieces in zip(*(x.split(max(columns, 1), 1) for x in networks)):
             parts = [x - shift for x, shift in zip(pieces, self._shift)]
             x, y = parts[0], parts[min(1, len(parts) - 1)]
-            self._product += x @ y.T if self.every_pair else torch.linalg.vecdot(x, y)
+            self._product += x @ y.T
             for k, part in enumerate(parts):
                 self._sum[k] += part.sum(1)
                 self._squares[k] += _squares(part)
@@ -80,13 +74,9 @@ class Moments:
         )
 
     def covariance(self) -> Tensor:
-        """The covariance of the first network's units and the second's, ``(units, units)``.
-
-        ``(units,)`` where only units of equal number are compared.
-        """
-        return self._product / self.count - self._outer(
-            *(total / self.count for total in self._pair(self._sum))
-        )
+        """The covariance of the first network's units and the second's, ``(units, units)``."""
+        means = (total / self.count for total in self._pair(self._sum))
+        return self._product / self.count - torch.outer(*means)
 
     def correlation(self) -> Tensor:
         """The correlation, of the shape of ``covariance``; 0 for a unit that never changes."""
@@ -96,10 +86,7 @@ class Moments:
             variance = square - mean.square()
             floor = 1e-10 * (square + shift.squeeze(1).double().square())  # rounding, not variance
             deviations.append(torch.where(variance > floor, variance, torch.inf).sqrt())
-        return self.covariance() / self._outer(*deviations)
-
-    def _outer(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.outer(x, y) if self.every_pair else x * y
+        return self.covariance() / torch.outer(*deviations)
 
     @staticmethod
     def _pair(of_networks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
