@@ -41,7 +41,8 @@ def _found(name: str) -> str:
         with quiet():
             data = load_data(name, download=False)
     except DataError as error:
-        return f"{name}: {str(error).splitlines()[0]}"
+        said = str(error).splitlines()[0].removesuffix(" Three ways:")
+        return f"{name}: {said}"
     counts = f"{len(data.train_targets):,} + {len(data.test_targets):,} images"
     return f"{name}: {data.name}, {counts}, from {data.source}"
 
