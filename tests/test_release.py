@@ -97,10 +97,26 @@ def test_elsewhere_the_colab_cell_does_nothing(monkeypatch):
 def test_binder_has_what_the_package_needs_and_the_versions_tested():
     pinned = dict(re.findall(r"^([\w-]+)==([\w.+]+)", read("binder/requirements.txt"), re.M))
     tested = dict(re.findall(r"^([\w-]+)==([\w.+]+)", read("constraints.txt"), re.M))
-    needed = {re.match(r"[\w-]+", line)[0] for line in project()["dependencies"]}
+    about = project()
+    lines = [*about["dependencies"], *about["optional-dependencies"]["lab"]]
+    needed = {re.match(r"[\w-]+", line)[0] for line in lines}
     assert needed <= pinned.keys(), f"binder lacks {needed - pinned.keys()}"
     for name, number in pinned.items():
         assert number.removesuffix("+cpu") == tested[name], name
+
+
+def test_what_the_notebooks_import_comes_with_the_extra_that_opens_them():
+    about = project()
+    lines = [*about["dependencies"], *about["optional-dependencies"]["lab"]]
+    installed = {re.match(r"[\w-]+", line)[0] for line in lines} | {"rebasin_edu", "IPython"}
+    installed |= {"dask"} if "distributed" in installed else set()  # it brings dask
+    imported = {
+        found
+        for path in build.source_paths()
+        for found in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text("utf-8"), re.M)
+    }
+    missing = imported - set(sys.stdlib_module_names) - installed
+    assert not missing, f"pip install 'rebasin_edu[lab]' does not bring {missing}"
 
 
 def read(name):

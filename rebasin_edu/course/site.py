@@ -53,8 +53,9 @@ def build_site(
     """
     folder = Path(folder)
     kept = Path(cache) if cache is not None else cache_dir() / "site"
-    source = folder.parent / f".{folder.name}-source"
-    shutil.rmtree(source, ignore_errors=True)
+    work = folder.parent / f".{folder.name}-source"
+    shutil.rmtree(work, ignore_errors=True)
+    source = work / "pages"
     shutil.copytree(SOURCE, source)
     vendor(source / "_static" / "vendor", SCRIPTS)
     cards = []
@@ -70,8 +71,9 @@ def build_site(
     (source / "index.md").write_text(index, encoding="utf-8")
     (source / "api.rst").write_text(api_page(), encoding="utf-8")
     (source / "spec.md").write_text(spec_page(source / "_static"), encoding="utf-8")
-    _sphinx(source, folder)
-    shutil.rmtree(source)
+    _sphinx(source, work / "html")  # myst-nb writes beside it too
+    shutil.copytree(work / "html", folder, dirs_exist_ok=True)
+    shutil.rmtree(work)
     return folder / "index.html"
 
 

@@ -64,6 +64,7 @@ def pages(tmp_path_factory):
             site.build_site(folder, NAMES)
         except vendor.NoScripts as error:
             pytest.skip(str(error))
+        assert [path.name for path in folder.parent.iterdir()] == ["html"], "nothing else is left"
     with served(folder) as server:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
