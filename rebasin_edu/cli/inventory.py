@@ -19,14 +19,15 @@ def inventory() -> dict[str, list[str]]:
     """Return title → lines of what is installed and found on this machine."""
     folder = os.environ.get("REBASIN_EDU_DATA", "not set")
     places = [f"$REBASIN_EDU_DATA: {folder}", f"cache: {dataset_files.cache_dir()}"]
-    networks = sorted((stored_dir() / "networks").glob("*.safetensors"))
+    networks = list((stored_dir() / "networks").glob("*.safetensors"))
+    runs = sorted(path.stem for path in (stored_dir() / "runs").glob("*.json"))
     megabytes = sum(path.stat().st_size for path in networks) / 1e6
     return {
         "versions": [f"{name} {number}" for name, number in versions().items()],
         "device": _devices(),
         "data": places + [_found(name) for name in NAMES],
         "stored networks": [f"{len(networks)} files, {megabytes:.0f} MB"],
-        "stored runs (rb.load_run)": [_run(path.stem) for path in sorted(_runs())],
+        "stored runs (rb.load_run)": [_run(name) for name in runs],
     }
 
 
@@ -45,10 +46,6 @@ def _found(name: str) -> str:
         return f"{name}: {said}"
     counts = f"{len(data.train_targets):,} + {len(data.test_targets):,} images"
     return f"{name}: {data.name}, {counts}, from {data.source}"
-
-
-def _runs() -> list:
-    return list((stored_dir() / "runs").glob("*.json"))
 
 
 def _run(name: str) -> str:

@@ -225,7 +225,7 @@ class PermutationSpec:
         inputs: Inputs,
         *,
         seeds: int = 2,
-        tolerance: float = TOLERANCE,
+        rounding: float = TOLERANCE,
         outputs: Outputs = None,
     ) -> float:
         """Return the largest relative change of the outputs under random permutations.
@@ -235,13 +235,13 @@ class PermutationSpec:
         Args:
             model, inputs, outputs: as for ``from_model``.
             seeds: how many random permutations, each on other generic weights.
-            tolerance: what is taken for rounding, unless the model rounds more.
+            rounding: a difference that is taken for it, unless the model rounds more.
 
         Raises:
             SpecError: an output changed by more; names the group that changes it.
         """
         with LOCK:
-            return verify(self, model, inputs, seeds, tolerance, outputs)
+            return verify(self, model, inputs, seeds, rounding, outputs)
 
     def __repr__(self) -> str:
         return (
