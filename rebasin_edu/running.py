@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .batches import Batch
 from .errors import DataError, RebasinError
 from .inputs import Inputs, call_arguments, shapes_of
 
@@ -91,17 +92,20 @@ def run(model: nn.Module, state: Mapping[str, Tensor], inputs: Inputs) -> Tensor
 
 
 @torch.no_grad()
-def fast_layout(model: nn.Module, state: Mapping[str, Tensor], inputs: Inputs) -> Inputs:
-    """Return images with their channels last in memory, where the model, in eval mode, takes them
-    so: on a CPU convolutions are faster then. Other inputs are returned as they are.
+def fast_layout(model: nn.Module, state: State, data: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield batches, images with their channels last in memory where the model, in eval mode, takes
+    the first of them so: on a CPU convolutions are faster then.
     """
-    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.device.type != "cpu":
-        return inputs
-    try:
-        run(model, state, inputs[:2].contiguous(memory_format=torch.channels_last))
-    except DataError:  # a view that asks for the other layout
-        return inputs
-    return inputs.contiguous(memory_format=torch.channels_last)
+    taken: bool | None = None
+    for inputs, targets in data:
+        if isinstance(inputs, Tensor) and inputs.ndim == 4 and inputs.device.type == "cpu":
+            last = inputs.contiguous(memory_format=torch.channels_last)
+            try:
+                taken = taken if taken is not None else run(model, state, last[:2]) is not None
+            except DataError:  # a view that asks for the other layout
+                taken = False
+            inputs = last if taken else inputs
+        yield Batch(inputs, targets)
 
 
 def untied(model: nn.Module, state: Mapping[str, Tensor]) -> State:

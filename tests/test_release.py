@@ -94,28 +94,36 @@ def test_elsewhere_the_colab_cell_does_nothing(monkeypatch):
     exec(build.assemble(build.source_paths()[0]).cells[1].source, {})  # get_ipython is not there
 
 
+def installed(extra):
+    """The packages that ``pip install rebasin_edu[extra]`` asks for."""
+    extras = project()["optional-dependencies"]
+    lines, found = [*project()["dependencies"], *extras[extra]], set()
+    for line in lines:
+        if own := re.match(r"rebasin_edu\[(.+)\]", line):
+            lines += [each for name in own[1].split(",") for each in extras[name]]
+        else:
+            found.add(re.match(r"[\w-]+", line)[0])
+    return found
+
+
 def test_binder_has_what_the_package_needs_and_the_versions_tested():
     pinned = dict(re.findall(r"^([\w-]+)==([\w.+]+)", read("binder/requirements.txt"), re.M))
     tested = dict(re.findall(r"^([\w-]+)==([\w.+]+)", read("constraints.txt"), re.M))
-    about = project()
-    lines = [*about["dependencies"], *about["optional-dependencies"]["lab"]]
-    needed = {re.match(r"[\w-]+", line)[0] for line in lines}
+    needed = installed("lab")
     assert needed <= pinned.keys(), f"binder lacks {needed - pinned.keys()}"
     for name, number in pinned.items():
         assert number.removesuffix("+cpu") == tested[name], name
 
 
 def test_what_the_notebooks_import_comes_with_the_extra_that_opens_them():
-    about = project()
-    lines = [*about["dependencies"], *about["optional-dependencies"]["lab"]]
-    installed = {re.match(r"[\w-]+", line)[0] for line in lines} | {"rebasin_edu", "IPython"}
-    installed |= {"dask"} if "distributed" in installed else set()  # it brings dask
+    here = installed("lab") | {"rebasin_edu", "IPython"}
+    here |= {"dask"} if "distributed" in here else set()  # it brings dask
     imported = {
         found
         for path in build.source_paths()
         for found in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text("utf-8"), re.M)
     }
-    missing = imported - set(sys.stdlib_module_names) - installed
+    missing = imported - set(sys.stdlib_module_names) - here
     assert not missing, f"pip install 'rebasin_edu[lab]' does not bring {missing}"
 
 

@@ -42,8 +42,7 @@ def _found(name: str) -> str:
         with quiet():
             data = load_data(name, download=False)
     except DataError as error:
-        said = str(error).splitlines()[0].removesuffix(" Three ways:")
-        return f"{name}: {said}"
+        return f"{name}: {str(error).splitlines()[0]}"
     counts = f"{len(data.train_targets):,} + {len(data.test_targets):,} images"
     return f"{name}: {data.name}, {counts}, from {data.source}"
 

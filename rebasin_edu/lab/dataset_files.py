@@ -103,7 +103,7 @@ def _ways_out(name: str, given: Any, cache: Path) -> str:
     if name not in KNOWN or name == "cifar10-45k":
         fetch = f"a folder {name}/train and {name}/val of one folder a class, as ImageFolder has it"
     return (
-        f"the data set {KNOWN.get(name, name)!r} is not here: looked in {looked}. Three ways:\n"
+        f"the data set {KNOWN.get(name, name)!r} is not here: looked in {looked}.\nThree ways:\n"
         "  1. set REBASIN_EDU_DATA (or data_dir=) to a folder that holds it in torchvision's "
         f"layout\n  2. {fetch}\n"
         f"  3. put {name}.npz with x_train, y_train, x_test, y_test (uint8 images, integer "

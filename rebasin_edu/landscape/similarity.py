@@ -35,9 +35,9 @@ def best_correlations(
         groups: name → layers whose units one permutation orders.
     """
     modules = dict(model.named_modules())
-    moments = {layer.name: Moments() for members in groups.values() for layer in members}
     states, seen = [untied(model, state) for state in (a, b)], 0
     layers = {layer.name: layer for members in groups.values() for layer in members}
+    moments = {name: Moments() for name in layers}
     names = {modules[name]: name for name in layers}
     for batch in examples:
         outputs: list[dict[str, Tensor]] = []

@@ -186,8 +186,7 @@ def measure(
     data = batches(
         train_data, batch_size, device=device, dtype=dtype, num_samples=num_samples, targets=False
     )
-    for given, _ in data:
-        inputs = fast_layout(traced_model, states[0], given)
+    for inputs, _ in fast_layout(traced_model, states[0], data):
         size = shapes_of(inputs)  # a graph is of one size: the last batch may need its own
         if size not in traces:
             traced = trace(traced_model, inputs)

@@ -128,12 +128,10 @@ class Descent:
         return any(len({slot.key for slot in each}) < len(each) for each in slots)
 
     def run(self, seed: int, max_sweeps: int, first: int = 1, tolerance: float = 0.0) -> bool:
-        """Sweep over the groups in random orders; return whether no step can improve any more.
-
-        Args:
-            tolerance: stop after a sweep that gains less than this share of ‖a‖ ‖b‖.
+        """Sweep over the groups in random orders, till a sweep gains less than ``tolerance`` of
+        ``‖a‖ ‖b‖``; return whether no step can improve any more.
         """
-        rng, done = random.Random(seed), 0
+        rng = random.Random(seed)
         for sweep in range(first, first + max_sweeps):
             waiting = [step for step in self.steps if step not in self._settled]
             if not waiting:
@@ -142,7 +140,7 @@ class Descent:
             for step in waiting:
                 if step not in self._settled:
                     self.visit(step, sweep)
-            gained, done = sum(step.gain for step in self.history[done:]), len(self.history)
+            gained = sum(step.gain for step in self.history if step.sweep == sweep)
             if gained < tolerance * self.problem.scale:
                 break
         return all(step in self._settled for step in self.steps)

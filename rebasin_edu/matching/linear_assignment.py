@@ -40,8 +40,8 @@ def assign(gains: Tensor) -> Tensor:
         raise RebasinError("the gains of an assignment are not finite numbers")
     costs -= lowest[..., None]
     costs -= costs.amin(-2, keepdim=True)
-    both = costs.reshape(-1, *costs.shape[-2:]), cheapest.reshape(-1, costs.shape[-1])
-    rows = [torch.from_numpy(_solve(*each)) for each in zip(*both)]
+    pairs = costs.reshape(-1, *costs.shape[-2:]), cheapest.reshape(-1, costs.shape[-1])
+    rows = [torch.from_numpy(_solve(*each)) for each in zip(*pairs)]
     found = torch.stack(rows) if rows else torch.empty(0, dtype=torch.long)
     return found.reshape(gains.shape[:-1]).to(gains.device, torch.long)
 

@@ -60,7 +60,7 @@ class Midpoint:
             data, self.batch_size, device=self.device, dtype=self.dtype, num_samples=num_samples,
             targets=self.criterion is not None,
         )  # fmt: skip
-        every = [Batch(fast_layout(self.model, self.a, x), targets) for x, targets in read]
+        every = list(fast_layout(self.model, self.a, read))
         if self.criterion is None:
             every = [Batch(inputs, self._parents(inputs)) for inputs, _ in every]
         try:

@@ -95,9 +95,8 @@ def weight_matching(
             descent = begin(problem, here, seed + attempt)
             name = here if isinstance(here, str) else "given"
             first = Step(0, f"start: {name}", math.nan, descent.seconds)
-            matching = result(
-                descent, first, descent.run(seed + attempt, max_sweeps, tolerance=tolerance)
-            )
+            converged = descent.run(seed + attempt, max_sweeps, tolerance=tolerance)
+            matching = result(descent, first, converged)
             value = -matching.objective if loss is None else float(loss(matching.permutation))
             scores.append(value)
             if best is None or value < min(scores[:-1]):

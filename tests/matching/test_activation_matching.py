@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from rebasin_edu.batches import batches
 from rebasin_edu.errors import DataError, WeightsError
 from rebasin_edu.lab.models import MLP, VGG11, ResNet20
 from rebasin_edu.matching import activation_matching
@@ -182,7 +183,7 @@ class Flat(nn.Module):
 def test_images_have_their_channels_last_only_where_the_model_takes_them(make, size, last):
     a = make(seed=1).eval()
     x = torch.randn(40, 3, size, size)
-    here = fast_layout(a, a.state_dict(), x)
+    ((here, _),) = fast_layout(a, a.state_dict(), batches(x, targets=False))
     assert here.is_contiguous(memory_format=torch.channels_last) is last
     spec = PermutationSpec.from_model(a, x[:2])
     b = spec.apply(a.state_dict(), spec.random(3))
