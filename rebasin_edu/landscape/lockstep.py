@@ -1,16 +1,18 @@
 """Forward passes that stop at chosen layers, so that several networks advance layer by layer.
 
-A forward pass is one call and cannot be left and entered again, so each runs on a thread of its own
-and waits inside a hook. Only one of them computes at any time; the threads do not race.
+A forward pass is one call, and is left and entered again inside a hook: each is a greenlet, which
+has a stack of its own on the same thread. (On threads of their own, passes took twice the memory:
+PyTorch keeps work space for each.)
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping
-from queue import SimpleQueue
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
+import greenlet
 import torch
 from torch import Tensor, nn
 
@@ -26,10 +28,6 @@ class Stop(NamedTuple):
     value: Tensor
 
 
-class _Abandoned(BaseException):
-    """Raised inside a forward pass that nobody will go on with."""
-
-
 class SteppedNetwork:
     """A network's forward passes, one for each batch of inputs, advanced from layer to layer.
 
@@ -39,6 +37,9 @@ class SteppedNetwork:
         layers: names of the modules at which to stop.
         inputs: the inputs of each pass, already on the device of the weights.
         before: stop before each of these layers, not after it.
+
+    Attributes:
+        started: how many passes were advanced at all.
     """
 
     def __init__(
@@ -50,14 +51,17 @@ class SteppedNetwork:
         *,
         before: bool = False,
     ):
+        self.order, self.started = list(layers), 0
         self.model = eval_copy(model)
         self.model.load_state_dict(state, strict=False, assign=True)
         self.modules: Mapping[str, nn.Module] = dict(self.model.named_modules())
-        for name in layers:
+        for name in self.order:
+            module, wait = self.modules[name], partial(_wait_at, name)
             if before:
-                self.modules[name].register_forward_pre_hook(_before(name))
+                module.register_forward_pre_hook(lambda _, args, wait=wait: wait(args[0]))
             else:
-                self.modules[name].register_forward_hook(_after(name))
+                module.register_forward_hook(lambda _, args, output, wait=wait: wait(output))
+        self.device = next(iter(state.values())).device
         self.passes = [_Pass(self.model, each) for each in inputs]
 
     def __enter__(self) -> SteppedNetwork:
@@ -65,80 +69,63 @@ class SteppedNetwork:
 
     def __exit__(self, *error: object) -> None:
         for each in self.passes:
-            each.abandon()
+            with _modes_kept(self.device):
+                each.throw()  # nobody goes on with it: its ``finally`` clauses run
 
     def advance(self, index: int, layer: str) -> Tensor:
-        """Let one pass go on to its next stop, which must be ``layer``; return its input or output.
+        """Let one pass go on to ``layer``, through all that come before it; return its input or
+        output.
 
         Raises:
             RebasinError: the pass comes to another layer: the network's way depends on its data.
         """
-        stop = self.passes[index].advance()
-        if not isinstance(stop, Stop) or stop.layer != layer:
-            came = f"came to {stop.layer!r}" if isinstance(stop, Stop) else "ended"
-            raise RebasinError(
-                f"a forward pass should go on to {layer!r} and {came}: the order of this model's "
-                "layers depends on its inputs or weights, so it cannot be refitted"
-            )
+        self.started = max(self.started, index + 1)
+        going = self.passes[index]
+        for name in self.order[going.stopped : self.order.index(layer) + 1]:
+            going.stopped += 1
+            with _modes_kept(self.device):
+                stop = going.switch()
+            if not isinstance(stop, Stop) or stop.layer != name:
+                came = f"came to {stop.layer!r}" if isinstance(stop, Stop) else "ended"
+                raise RebasinError(
+                    f"a forward pass should go on to {name!r} and {came}: the order of this "
+                    "model's layers depends on its inputs or weights, so it cannot be refitted"
+                )
         return stop.value
 
 
-def _before(name: str) -> Any:
-    def hook(module: nn.Module, args: tuple) -> None:
-        _wait_at(name, args[0])
-
-    return hook
-
-
-def _after(name: str) -> Any:
-    def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
-        _wait_at(name, output)
-
-    return hook
-
-
 def _wait_at(name: str, value: Tensor) -> None:
-    running = threading.current_thread()
-    assert isinstance(running, _Pass), "a stepped network runs on its own threads only"
-    running.stops.put(Stop(name, value))
-    running.wait()
+    running = greenlet.getcurrent()
+    assert isinstance(running, _Pass), "a stepped network runs its own passes only"
+    with _modes_kept(value.device):
+        running.parent.switch(Stop(name, value))
 
 
-class _Pass(threading.Thread):
-    """One forward pass. ``advance`` is called from outside, ``wait`` from within."""
+class _Pass(greenlet.greenlet):
+    """One forward pass, which runs to its next stop with each ``switch``."""
 
     def __init__(self, model: nn.Module, inputs: Inputs):
-        super().__init__(daemon=True)
-        self.model, self.inputs = model, inputs
-        self.going: SimpleQueue[bool] = SimpleQueue()
-        self.stops: SimpleQueue[Any] = SimpleQueue()
+        super().__init__()
+        self.model, self.inputs, self.stopped = model, inputs, 0
 
     def run(self) -> None:
         positional, named = call_arguments(self.inputs)
-        try:
-            self.wait()
-            with torch.no_grad():  # a setting of each thread
-                self.model(*positional, **named)
-            self.stops.put(None)
-        except _Abandoned:
-            pass
-        except BaseException as error:  # it belongs to the thread that waits for the next stop
-            self.stops.put(error)
+        with torch.no_grad():
+            self.model(*positional, **named)
 
-    def wait(self) -> None:
-        if not self.going.get():
-            raise _Abandoned
 
-    def advance(self) -> Stop | None:
-        if not self.ident:
-            self.start()
-        self.going.put(True)
-        stop = self.stops.get()
-        if isinstance(stop, BaseException):
-            raise stop
-        return stop
-
-    def abandon(self) -> None:
-        if self.is_alive():
-            self.going.put(False)
-            self.join()
+@contextlib.contextmanager
+def _modes_kept(device: torch.device) -> Iterator[None]:
+    """Other code may change whether this thread keeps gradients and casts (``torch.autocast``)."""
+    gradients = torch.is_grad_enabled()
+    casts = [
+        (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+        for kind in {"cpu", device.type}
+    ]
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        for kind, casting, dtype in casts:
+            torch.set_autocast_enabled(kind, casting)
+            torch.set_autocast_dtype(kind, dtype)

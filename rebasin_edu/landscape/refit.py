@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -23,12 +24,15 @@ from ..weights import (
 )
 from .fittable_layers import fittable_layers
 from .interpolation import combine, weighted
-from .least_squares import Layer, RidgeRegression, equations, matrix_of, thinned
+from .least_squares import ENOUGH, Layer, RidgeRegression, equations, matrix_of, thinned
 from .lockstep import SteppedNetwork
 from .unit_statistics import UnitMoments, at_least_single
 
 SINGLE = 1e-5  # a smaller ridge needs equations in double precision
-TOGETHER = 1000  # examples in a forward pass: few passes, since each runs on a thread of its own
+TOGETHER = 250  # examples in a forward pass
+# A pass begins where those before it leave a layer fewer than SPARE × ENOUGH equations for each
+# column: of large images, the large maps of early layers are then in memory for 250 examples only.
+SPARE = 4
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def refit(
         model: the architecture; may be omitted where a network is a module.
         merged: the network to start from; ``None`` for the parents' weighted mean.
         alpha: the weight of B in the target. 0 returns A and 1 returns B, bit for bit.
-        num_samples: how many examples are used; all of them are kept in memory.
+        num_samples: how many examples are used. Early layers of large images find equations enough
+            in the first 250.
         ridge: how strongly a layer is drawn to its merged weights, in units of its inputs' mean
             square.
 
@@ -166,7 +171,8 @@ def refit(
         train_data, TOGETHER, device=device, dtype=dtype, num_samples=num_samples, targets=False
     )
     inputs = [batch.inputs for batch in data]
-    total = sum(count(each) for each in inputs)
+    counts = [count(each) for each in inputs]
+    total = sum(counts)
     if total < 2:
         raise DataError("a single example is too few to fit layers to: about 1000 are needed")
     state = {name: x.clone() for name, x in merged.items()}
@@ -184,7 +190,7 @@ def refit(
             if is_norm:
                 _take_statistics(name, network, state)
             else:
-                fits.append(_fit(name, parents, network, state, shares, ridge, total))
+                fits.append(_fit(name, parents, network, state, shares, ridge, counts))
     return RefitReport(restored(state, networks[0]), tuple(fits), left_alone, total)
 
 
@@ -195,21 +201,28 @@ def _fit(
     state: State,
     shares: Sequence[float],
     ridge: float,
-    total: int,
+    counts: Sequence[int],
 ) -> LayerFit:
     """Advance all networks to a layer, and write its fitted weights into ``state``."""
     module = network.modules[name]
     assert isinstance(module, Layer)
     matrix = matrix_of(module).double()  # (columns, units)
     regression = RidgeRegression(matrix)
-    for index in range(len(network.passes)):
+    index, used = 0, 1
+    while index < used:
         x = network.advance(index, name)
         outputs = [parent.advance(index, name) for parent in parents]
         if ridge < SINGLE:
             x = x.double()
-        strides = thinned(module, x, outputs[0], total)
+        if index == 0:
+            positions = outputs[0].numel() / (len(matrix.T) * counts[0])
+            needed = SPARE * ENOUGH * len(matrix) / positions  # examples
+            enough = 1 + sum(number < needed for number in accumulate(counts[:-1]))
+            used = max(network.started, enough)
+        strides = thinned(module, x, outputs[0], sum(counts[:used]))
         for design, *rows in equations(module, x, *outputs, strides=strides):
             regression.add(design, weighted(rows, shares))
+        index += 1
     change, before, after = regression.solve(ridge, name)
     columns = (matrix + change).T  # (units, columns)
     weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
@@ -222,11 +235,11 @@ def _fit(
 def _take_statistics(name: str, network: SteppedNetwork, state: State) -> None:
     """Advance the merged network to a BatchNorm, and write its new statistics into ``state``."""
     moments = UnitMoments()
-    for index in range(len(network.passes)):
+    for index in range(max(1, network.started)):
         x = at_least_single(network.advance(index, name))
         var, mean = torch.var_mean(x, [dim for dim in range(x.ndim) if dim != 1], correction=0)
         moments.update(x.numel() // len(mean), mean.double()[None], var.double()[None])
     state[f"{name}.running_mean"].copy_(moments.mean[0])
     state[f"{name}.running_var"].copy_(moments.var[0] * moments.count / max(1, moments.count - 1))
     if (batches_seen := state.get(f"{name}.num_batches_tracked")) is not None:
-        batches_seen.fill_(len(network.passes))
+        batches_seen.fill_(network.started)

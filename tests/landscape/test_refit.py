@@ -237,3 +237,70 @@ def test_what_cannot_be_fitted_says_so():
         refit(a.state_dict(), b.state_dict(), images())
     with pytest.raises(ValueError, match="ridge"):
         refit(a, b, images(), ridge=0)
+
+
+def test_early_layers_of_large_images_are_fitted_on_some_of_them_and_late_ones_on_all():
+    def net(seed):
+        torch.manual_seed(seed)
+        head = [nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)]
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), *head).eval()
+
+    a, b, x = net(0), net(1), torch.randn(600, 3, 12, 12)
+    some, whole = refit(a, b, x[:250]), refit(a, b, x)
+    for name in ("0.weight", "0.bias", "1.running_var"):
+        torch.testing.assert_close(whole.weights[name], some.weights[name])
+    assert [fit.layers[-1].rows for fit in (some, whole)] == [250, 600]
+    fitted = net(0)
+    fitted.load_state_dict(whole.weights)
+    with torch.no_grad():
+        design, target = fitted[:-1](x), (a(x) + b(x)) / 2
+        torch.testing.assert_close(
+            torch.linalg.lstsq(design - design.mean(0), target - target.mean(0)).solution.T,
+            fitted[-1].weight.data,
+            rtol=0.05,
+            atol=0.01,
+        )
+
+
+class Casting(nn.Module):
+    """Its second layer runs in half precision, and its third keeps gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        before = torch.is_autocast_enabled("cpu"), torch.is_grad_enabled()
+        x = self.one(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            x = self.two(x.relu())
+            assert torch.is_autocast_enabled("cpu") and x.dtype == torch.bfloat16
+        with torch.enable_grad():
+            x = self.three(x.float().relu())
+            assert torch.is_grad_enabled()
+        assert before == (torch.is_autocast_enabled("cpu"), torch.is_grad_enabled())
+        return x
+
+
+def test_passes_that_wait_keep_their_own_settings_of_casts_and_gradients():
+    a, b, x = Casting(), Casting(), torch.randn(600, 6)
+    report = refit(a, b, x)
+    assert [layer.name for layer in report.layers] == ["one", "two", "three"]
+    assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        refit(a, b, x)
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+        assert torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+
+
+def test_an_error_of_the_model_comes_through_and_passes_that_wait_are_closed():
+    class Failing(Casting):
+        def forward(self, x):
+            if len(x) == 50:
+                raise ArithmeticError("the last batch")
+            return super().forward(x)
+
+    nets = Failing(), Failing()
+    with pytest.raises(ArithmeticError, match="last batch"):
+        refit(*nets, torch.randn(300, 6))
+    assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
