@@ -1,8 +1,7 @@
 """Forward passes that stop at chosen layers, so that several networks advance layer by layer.
 
-A forward pass is one call, and is left and entered again inside a hook: each is a greenlet, which
-has a stack of its own on the same thread. (On threads of their own, passes took twice the memory:
-PyTorch keeps work space for each.)
+A forward pass is one call, left and entered again inside a hook: each is a greenlet, with a stack
+of its own on the same thread. (On threads of their own, passes took twice the memory.)
 """
 
 from __future__ import annotations
@@ -73,8 +72,7 @@ class SteppedNetwork:
                 each.throw()  # nobody goes on with it: its ``finally`` clauses run
 
     def advance(self, index: int, layer: str) -> Tensor:
-        """Let one pass go on to ``layer``, through all that come before it; return its input or
-        output.
+        """Let one pass go on to ``layer``, through all before it; return its input or output.
 
         Raises:
             RebasinError: the pass comes to another layer: the network's way depends on its data.

@@ -157,13 +157,8 @@ def refit(
     states = compatible(*states, names=names)
     if 1 in shares:
         kept = {name: x.clone() for name, x in states[shares.index(1)].items()}
-        return RefitReport(
-            restored(kept, networks[0]),
-            (),
-            {},
-            0,
-            (f"alpha = {alpha:g} is a parent: nothing to fit",),
-        )
+        note = f"alpha = {alpha:g} is a parent: nothing to fit"
+        return RefitReport(restored(kept, networks[0]), (), {}, 0, (note,))
     merged = combine(states, shares) if merged is None else merged
     merged = compatible(states[0], state_for(model, merged, name="the merged network"))[1]
     device, dtype = device_and_dtype(merged)

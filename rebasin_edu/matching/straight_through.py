@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +17,20 @@ from .activation_matching import Similarities, measure, similarities
 from .algorithm_2 import FreeWeights
 from .block_assignment import vertex
 from .comparable import comparable
+from .coordinate_descent import Descent
 from .gain_matrices import GainMatrices
 from .group_steps import group_steps, keys_of
 from .initialization import begin, given
+from .joint_objective import joint_problem
 from .midpoint import Loss, Midpoint, draw, split
-from .objective import Key, Problem
+from .objective import Problem
 from .result import Matching, Step
 
 METHODS = ("descent", "paper")
 HELD_OUT = 1000  # examples that the result is chosen by
-# Every fourth permutation is scored, and correlations are of 2,000 images: a third of the CPU time
-# of scoring each and of reading all, and the same midpoint (16×16 ResNet20 pairs).
+# Scoring each and reading all takes three times the CPU time, for the same midpoint (ResNet20s).
 SCORED, CORRELATED = 4, 2000
+WEIGHTS, MOMENTUM = 0.3, 0.8  # of the start, and of the steps (chosen on 16×16 ResNet20×1)
 SETTLED = 12  # steps without a better permutation that "converged" needs at least
 
 
@@ -65,14 +67,15 @@ def straight_through_matching(
         model: a module of the architecture; may be left out where ``a`` is one.
         method: ``"descent"``, or ``"paper"``, Algorithm 2: free weights, begun at ``a``, are
             trained and projected by weight matching.
-        start: ``"activations"``: correlations; a start of ``weight_matching``, or a
-            ``Permutation``: the gains of weight matching from there; ``"best"``: activations or
-            ``"output_first"``, whichever has the lower loss. ``"paper"`` begins by weights always.
+        start: ``"activations"``: gains of ``activation_matching(weights=0.3)``; one of
+            ``weight_matching``, or a ``Permutation``: the gains of weight matching from there;
+            ``"best"``: activations or ``"output_first"``, whichever has the lower loss, and always
+            the latter for ``"paper"``.
         loss: of outputs and targets, a mean, such as ``torch.nn.functional.cross_entropy``;
             ``None``: the Kullback-Leibler divergence from the mean of the parents' softmax.
         steps: minibatches; 0 gives the start. ``"descent"`` scores every fourth, and the last.
-        rate: of a step, in units of the logits' spread (0.03 by default); of ``"paper"``, the
-            learning rate on the weights (1 by default).
+        rate: of a step, in units of the logits' spread (0.05 by default, falling to 0 as a cosine
+            does); of ``"paper"``, the learning rate on the weights (1 by default).
         minibatch: examples of a step.
         num_samples: examples to learn from and to choose by; a fifth, at most 1,000, to choose by.
             ``"paper"`` chooses by all.
@@ -116,7 +119,7 @@ def straight_through_matching(
         searches = [FreeWeights(middle, problem, start, seed, 1.0 if rate is None else rate)]
     else:
         searches = [
-            _Logits(middle, problem, each, learn, seed, 0.03 if rate is None else rate)
+            _Logits(middle, problem, each, learn, seed, 0.05 if rate is None else rate, steps)
             for each in (("activations", "output_first") if start == "best" else (start,))
         ]
     losses = [middle.score(each.tables, held_out) for each in searches]
@@ -169,32 +172,34 @@ class _Logits:
         examples: list,
         seed: int,
         rate: float,
+        steps: int,
     ):
-        self.middle, self.problem, self.rate = middle, problem, rate
+        self.middle, self.problem, self.rate, self.number = middle, problem, rate, steps
         self.spec = middle.spec
         self.steps = [step for step in group_steps(self.spec) if keys_of(problem, step)]
         keys = [key for step in self.steps for key in keys_of(problem, step)]
-        self.tables = dict(self.spec.identity())
+        tables = dict(self.spec.identity())
         if start == "activations":
             data = [(batch.inputs, None) for batch in examples]
             moments = measure(
                 self.spec, middle.a, middle.b, data, middle.model, middle.batch_size, CORRELATED
             )
-            logits: Mapping[Key, Tensor] = similarities(moments)
+            similar = Similarities(self.spec, similarities(moments))
+            tables = vertex(similar, self.steps, similar.gains, tables)
+            joint = joint_problem(self.spec, middle.a, middle.b, similar.gains, moments, WEIGHTS)
+            descent = Descent(joint, tables)
         else:
             descent = begin(problem, start, seed)
-            descent.run(seed, 100)
-            self.tables = descent.tables
-            logits = {key: descent.products.gains(key) for key in keys}
-        self.logits = {key: logits[key].double() for key in keys if key in logits}
-        for step in self.steps:
-            new = {key: torch.zeros(problem.keys[key], problem.keys[key], dtype=torch.float64,
-                                    device=problem.device)
-                   for key in keys_of(problem, step) if key not in self.logits}  # fmt: skip
-            self.logits |= new
+        descent.run(seed, 100)
+        self.tables = descent.tables
+        sizes = {key: problem.keys[key] for key in keys}
+        self.logits = {
+            key: torch.zeros(n, n).to(problem.device).double() for key, n in sizes.items()
+        }
+        for key in self.logits.keys() & descent.problem.keys:
+            self.logits[key] += descent.products.gains(key)
+        self.averages = {key: torch.zeros_like(x) for key, x in self.logits.items()}
         self.spread = {key: float(centred(x).std()) or 1.0 for key, x in self.logits.items()}
-        if start == "activations":
-            self.tables = self._assigned()
 
     def _assigned(self) -> dict[str, Tensor]:
         similar = Similarities(self.spec, self.logits)
@@ -207,11 +212,13 @@ class _Logits:
         against = {name: -x for name, x in gradient.items()}
         moving = {name: self.middle.b[name] for name in names}
         gains = GainMatrices(Problem(self.spec, against, moving, known=True), self.tables)
+        rate = self.rate * (1 + math.cos(math.pi * (number - 1) / self.number)) / 2
         for key, logits in self.logits.items():
             rise = centred(gains.gains(key).double())
             size = float(rise.std())
             if size > 0:
-                logits += rise * (self.rate * self.spread[key] / size)
+                average = self.averages[key].lerp_(rise / size, 1 - MOMENTUM)
+                logits += average * (rate * self.spread[key] / (1 - MOMENTUM**number))
         self.tables = self._assigned()
 
 

@@ -196,15 +196,17 @@ def test_stored_networks_of_mnist_end_no_higher_than_they_began():
     spec = PermutationSpec.from_model(a, data.test.inputs[:2])
     train, test = data.train.inputs, data.test.first(1000)  # 1,500 are too few for every seed
     start = rb.activation_matching(spec, a, b, train, num_samples=None).permutation
-    found = straight_through_matching(spec, a, b, train, start="activations", steps=24)
-    curves = [
-        rb.linear_path(a, spec.apply(b, permutation), test, alphas=5)
-        for permutation in (start, found.permutation)
-    ]
-    assert len(found.scores) > 1
-    assert curves[1].at(0.5).loss < curves[0].at(0.5).loss
+    options = {"start": "activations", "steps": 24}
+    found = [straight_through_matching(spec, a, b, train, seed=s, **options) for s in range(3)]
+    assert any(len(each.scores) > 1 for each in found)
+    before, *after = (
+        rb.linear_path(a, spec.apply(b, permutation), test, alphas=3)
+        for permutation in (start, *(each.permutation for each in found))
+    )
+    # the choice is made by 800 images: one draw of them may be wrong by more than the gain
+    assert sum(curve.at(0.5).loss for curve in after) / 3 < before.at(0.5).loss
     # both barriers lie at an end, where a permuted sum is rounded otherwise
-    assert curves[1].barrier.loss <= curves[0].barrier.loss + 1e-6
+    assert all(curve.barrier.loss <= before.barrier.loss + 1e-6 for curve in after)
 
 
 class ViewOnly(nn.Module):
