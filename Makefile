@@ -28,7 +28,7 @@ test: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses=auto
-	REBASIN_EDU_FAST=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --durations=5 notebooks
+	REBASIN_EDU_FAST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 --durations=5 --numprocesses=auto --maxprocesses=4 --dist=loadfile notebooks
 
 slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m slow
