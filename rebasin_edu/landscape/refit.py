@@ -230,7 +230,7 @@ def _fit(
 def _take_statistics(name: str, network: SteppedNetwork, state: State) -> None:
     """Advance the merged network to a BatchNorm, and write its new statistics into ``state``."""
     moments = UnitMoments()
-    for index in range(max(1, network.started)):
+    for index in range(network.started or len(network.passes)):
         x = at_least_single(network.advance(index, name))
         var, mean = torch.var_mean(x, [dim for dim in range(x.ndim) if dim != 1], correction=0)
         moments.update(x.numel() // len(mean), mean.double()[None], var.double()[None])

@@ -262,6 +262,14 @@ def test_early_layers_of_large_images_are_fitted_on_some_of_them_and_late_ones_o
         )
 
 
+def test_a_norm_before_all_layers_reads_all_examples():
+    a, b = (nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 3)).eval() for _ in range(2))
+    x = 2 + torch.randn(600, 5)
+    weights = refit(a, b, x).weights
+    torch.testing.assert_close(weights["0.running_mean"], x.mean(0))
+    torch.testing.assert_close(weights["0.running_var"], x.var(0))
+
+
 class Casting(nn.Module):
     """Its second layer runs in half precision, and its third keeps gradients."""
 
