@@ -185,17 +185,16 @@ class _Logits:
                 self.spec, middle.a, middle.b, data, middle.model, middle.batch_size, CORRELATED
             )
             similar = Similarities(self.spec, similarities(moments))
-            tables = vertex(similar, self.steps, similar.gains, tables)
+            read = [step for step in self.steps if keys_of(similar, step)]
+            tables = vertex(similar, read, similar.gains, tables)
             joint = joint_problem(self.spec, middle.a, middle.b, similar.gains, moments, WEIGHTS)
             descent = Descent(joint, tables)
         else:
             descent = begin(problem, start, seed)
         descent.run(seed, 100)
         self.tables = descent.tables
-        sizes = {key: problem.keys[key] for key in keys}
-        self.logits = {
-            key: torch.zeros(n, n).to(problem.device).double() for key, n in sizes.items()
-        }
+        zeros = {key: torch.zeros(problem.keys[key], problem.keys[key]) for key in keys}
+        self.logits = {key: x.to(problem.device).double() for key, x in zeros.items()}
         for key in self.logits.keys() & descent.problem.keys:
             self.logits[key] += descent.products.gains(key)
         self.averages = {key: torch.zeros_like(x) for key, x in self.logits.items()}

@@ -213,6 +213,28 @@ def test_stored_networks_of_mnist_end_no_higher_than_they_began():
     assert all(curve.barrier.loss <= before.barrier.loss + 1e-6 for curve in after)
 
 
+class Recurrent(nn.Module):
+    """Two layers of cells: what passes between them is no activation that can be read."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.cells, self.head = nn.LSTM(3, 6, num_layers=2, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(self.cells(x)[0][:, -1])
+
+
+def test_groups_without_activations_begin_at_their_weights():
+    a, b = (Recurrent(seed).eval().requires_grad_(False) for seed in (0, 1))
+    x = torch.randn(60, 5, 3, generator=torch.Generator().manual_seed(0))
+    spec = PermutationSpec.from_model(a, x[:2])
+    found = straight_through_matching(spec, a, b, x, start="activations", steps=0)
+    assert all(found.permutation.moved(group) for group in spec.groups)
+    after = straight_through_matching(spec, a, b, x, start="activations", steps=12)
+    assert after.scores[-1] <= found.scores[0]
+
+
 class ViewOnly(nn.Module):
     """Refuses images with their channels last, as many small models do."""
 
