@@ -114,10 +114,21 @@ def markdown(content: dict) -> str:
             "",
             *lines,
             "",
-            content["machine"],
+            *machines(content),
             "",
         ]
     )
+
+
+def machines(content: dict) -> list[str]:
+    """Which machine made which columns; a column that two have made is named with both."""
+    made: dict[str, list[str]] = {}
+    for pair in content["pairs"].values():
+        for key, row in pair["rows"].items():
+            methods, method = made.setdefault(row["machine"], []), key.split()[0]
+            if method not in methods:
+                methods.append(method)
+    return [f"* {', '.join(methods)}: {machine}" for machine, methods in made.items()]
 
 
 def main() -> None:
@@ -153,7 +164,7 @@ def main() -> None:
                 here["rows"] |= content["pairs"].get(name, {"rows": {}})["rows"] | {key: row}
                 about = run_metadata(pair.data, pair.recipe, [PAIRS[name][1]], start, "")
                 command = f"python benchmarks/descent.py --pairs {name}"
-                content["machine"] = f"{about['machine']}. {options.note}".strip()
+                row["machine"] = f"{about['machine']}. {options.note}".strip()
                 content["pairs"][name] = here | {"data": about["data"], "command": command}
                 OUT.write_text(json.dumps(content, indent=1))
                 OUT.with_suffix(".md").write_text(markdown(content))

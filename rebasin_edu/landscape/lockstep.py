@@ -36,9 +36,6 @@ class SteppedNetwork:
         layers: names of the modules at which to stop.
         inputs: the inputs of each pass, already on the device of the weights.
         before: stop before each of these layers, not after it.
-
-    Attributes:
-        started: how many passes were advanced at all.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class SteppedNetwork:
         *,
         before: bool = False,
     ):
-        self.order, self.started = list(layers), 0
+        self.order = list(layers)
         self.model = eval_copy(model)
         self.model.load_state_dict(state, strict=False, assign=True)
         self.modules: Mapping[str, nn.Module] = dict(self.model.named_modules())
@@ -71,13 +68,17 @@ class SteppedNetwork:
             with _modes_kept(self.device):
                 each.throw()  # nobody goes on with it: its ``finally`` clauses run
 
+    @property
+    def started(self) -> int:
+        """How many passes were advanced at all."""
+        return sum(each.stopped > 0 for each in self.passes)
+
     def advance(self, index: int, layer: str) -> Tensor:
         """Let one pass go on to ``layer``, through all before it; return its input or output.
 
         Raises:
             RebasinError: the pass comes to another layer: the network's way depends on its data.
         """
-        self.started = max(self.started, index + 1)
         going = self.passes[index]
         for name in self.order[going.stopped : self.order.index(layer) + 1]:
             going.stopped += 1

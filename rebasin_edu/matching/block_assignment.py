@@ -62,10 +62,10 @@ def vertex(
 
     Args:
         gains: for each key that ``keys_of`` names for these moves.
-        tables: the present orders, which groups without a move keep.
+        tables: the present orders, which groups without a move, or without gains, keep.
     """
     tables = dict(tables)
-    for step in parts:
+    for step in (each for each in parts if keys_of(problem, each)):
         if step.kind == "within_parent":  # the parents stay: only the diagonal blocks count
             (key,) = keys_of(problem, step)
             shape = problem.spec.shapes[step.name]

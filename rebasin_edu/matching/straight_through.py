@@ -67,10 +67,10 @@ def straight_through_matching(
         model: a module of the architecture; may be left out where ``a`` is one.
         method: ``"descent"``, or ``"paper"``, Algorithm 2: free weights, begun at ``a``, are
             trained and projected by weight matching.
-        start: ``"activations"``: gains of ``activation_matching(weights=0.3)``; one of
+        start: ``"activations"``: the gains of ``activation_matching(weights=0.3)``; a start of
             ``weight_matching``, or a ``Permutation``: the gains of weight matching from there;
-            ``"best"``: activations or ``"output_first"``, whichever has the lower loss, and always
-            the latter for ``"paper"``.
+            ``"best"``: of ``"activations"`` and ``"output_first"`` the one with the lower loss, and
+            always the latter for ``"paper"``.
         loss: of outputs and targets, a mean, such as ``torch.nn.functional.cross_entropy``;
             ``None``: the Kullback-Leibler divergence from the mean of the parents' softmax.
         steps: minibatches; 0 gives the start. ``"descent"`` scores every fourth, and the last.
@@ -174,7 +174,7 @@ class _Logits:
         rate: float,
         steps: int,
     ):
-        self.middle, self.problem, self.rate, self.number = middle, problem, rate, steps
+        self.middle, self.problem, self.rate, self.total = middle, problem, rate, steps
         self.spec = middle.spec
         self.steps = [step for step in group_steps(self.spec) if keys_of(problem, step)]
         keys = [key for step in self.steps for key in keys_of(problem, step)]
@@ -185,8 +185,7 @@ class _Logits:
                 self.spec, middle.a, middle.b, data, middle.model, middle.batch_size, CORRELATED
             )
             similar = Similarities(self.spec, similarities(moments))
-            read = [step for step in self.steps if keys_of(similar, step)]
-            tables = vertex(similar, read, similar.gains, tables)
+            tables = vertex(similar, self.steps, similar.gains, tables)
             joint = joint_problem(self.spec, middle.a, middle.b, similar.gains, moments, WEIGHTS)
             descent = Descent(joint, tables)
         else:
@@ -211,7 +210,7 @@ class _Logits:
         against = {name: -x for name, x in gradient.items()}
         moving = {name: self.middle.b[name] for name in names}
         gains = GainMatrices(Problem(self.spec, against, moving, known=True), self.tables)
-        rate = self.rate * (1 + math.cos(math.pi * (number - 1) / self.number)) / 2
+        rate = self.rate * (1 + math.cos(math.pi * (number - 1) / self.total)) / 2
         for key, logits in self.logits.items():
             rise = centred(gains.gains(key).double())
             size = float(rise.std())
