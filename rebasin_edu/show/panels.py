@@ -54,9 +54,10 @@ def as_html(files: Sequence[bytes], alt: str, *, title: str = "", line: str = ""
 
 def contact_sheet(pictures: Sequence[Picture], names: Sequence[str]) -> bytes:
     """Pictures in two columns at half their size, each under its name, as one PNG file."""
+    from matplotlib.font_manager import findfont
     from PIL import Image, ImageDraw, ImageFont
 
-    small, font = [], ImageFont.load_default(15)
+    small, font = [], ImageFont.truetype(findfont("DejaVu Sans"), 15)  # Pillow's own lacks ×, π
     for picture, name in zip(pictures, names, strict=True):
         files = [picture] if isinstance(picture, bytes) else picture
         panels = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]

@@ -8,7 +8,7 @@ from PIL import Image
 
 import rebasin_edu as rb
 from rebasin_edu.landscape import Curve
-from rebasin_edu.show.panels import as_html, contact_sheet, cut, panels
+from rebasin_edu.show.panels import as_html, contact_sheet, cut, encode, panels
 from rebasin_edu.show.style import seams
 
 
@@ -56,6 +56,13 @@ def test_nothing_is_cut_where_a_legend_or_a_colour_bar_belongs_to_both():
     figure.colorbar(axes[0, 0].imshow(np.eye(3)), ax=axes[0, 0])
     picture = rb.show.png(figure)
     assert len(cut(picture, seams(figure))) == 1
+
+
+def test_names_in_a_contact_sheet_are_written_in_every_letter_of_the_course():
+    blank = encode(Image.new("RGB", (200, 100), "white"))
+    letters = "×πρα½−→"
+    sheets = {pixels(contact_sheet([blank], [letter])).tobytes() for letter in letters}
+    assert len(sheets) == len(letters), "letters that the font lacks all look alike"
 
 
 def test_panels_stand_side_by_side_in_a_contact_sheet():
