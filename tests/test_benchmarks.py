@@ -1,23 +1,31 @@
 """The tables of the benchmarks are made from the rows that are stored beside them."""
 
+import importlib
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+import rebasin_edu as rb
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture
-def merging(monkeypatch):
+def benchmark(monkeypatch):
+    """Imports a benchmark by its name, and forgets it after the test."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     before = set(sys.modules)
-    import merging
-
-    yield merging
+    yield importlib.import_module
     for name in set(sys.modules) - before:
         if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture
+def merging(benchmark):
+    return benchmark("merging")
 
 
 def test_the_table_of_merging_is_that_of_its_rows(merging):
@@ -69,3 +77,17 @@ def test_every_pair_is_two_networks_of_one_shape(merging):
     for a, b in merging.PAIRS.values():
         assert a != b
         assert (a.model, a.width, a.norm, a.size) == (b.model, b.width, b.norm, b.size)
+
+
+def test_the_gains_of_each_start_in_the_table_of_matching_are_those_of_today(benchmark):
+    matching = benchmark("matching")
+    stored = json.loads((BENCHMARKS / "results" / "matching.json").read_text())
+    stored = stored["random"]["resnet20x1"]
+    a, b = (matching.network("resnet20x1", seed) for seed in (1, 2))
+    spec = matching.hand_spec("resnet20x1", a)
+    for start in ("output_first", "input_first", "barycentre", "identity"):
+        found = rb.weight_matching(spec, a, b, start=start)
+        gains = [row["gain"] for row in stored[start]["rows"]]
+        assert min(gains) * 0.99 <= found.gain <= max(gains) * 1.01, start
+    outputs, inputs = (stored[start]["gain"] for start in ("output_first", "input_first"))
+    assert inputs > 1.05 * outputs, "rows under each other's name would pass"
