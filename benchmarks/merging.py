@@ -10,7 +10,7 @@ and a run goes on where it was stopped.
 
 To add a row: a pair is a line in ``PAIRS`` (two recipes; networks that are neither stored nor
 cached are trained), a method is a function in ``METHODS`` that returns a ``Matching``. Run the
-command again: only what is missing is computed. To do a row anew, remove it from the JSON file.
+command again: only what is missing is computed. To do a row anew, say ``--again``.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ class Pair:
         started = time.process_time()
         found = METHODS[method](self.spec, self.a, self.b, images, self.model, seed)
         row = {"CPU seconds": round(time.process_time() - started, 2)}
+        row |= {"made": time.strftime("%Y-%m-%d"), "machine": machine()}
         b = self.b if found is None else self.spec.apply(self.b, found.permutation)
         middle, images = rb.lerp(self.a, b, 0.5), images[:FITTED]
         repairs = {
@@ -194,6 +195,16 @@ def table(content):
     return lines
 
 
+def origins(content):
+    """When and on which machine the rows of which pairs were made."""
+    found = {}
+    for name in PAIRS:
+        for row in (row for row in content["rows"] if row["pair"] == name):
+            made = f"{row['made']}, {row['machine']}" if "made" in row else "earlier, not noted"
+            found.setdefault(made, {})[name] = None
+    return [f"* {made}: {'; '.join(names)}" for made, names in sorted(found.items())]
+
+
 def text(content):
     """All of ``results/merging.md``."""
     return "\n".join(
@@ -211,6 +222,8 @@ def text(content):
             "Made by `python benchmarks/merging.py` from `merging.json`. To add a row: a pair is a "
             "line in `PAIRS`, a method a function in `METHODS`; run the command again, and it "
             "computes what is missing.",
+            "",
+            *origins(content),
             "",
         ]
     )
@@ -231,6 +244,7 @@ def main():
     parser.add_argument("names", nargs="*", default=list(PAIRS), metavar="PAIR")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=1, help="of the methods that draw")
+    parser.add_argument("--again", action="store_true", help="make rows that are there too")
     chosen = parser.parse_args()
     torch.set_num_threads(1)  # CPU seconds of one thread
     content = load()
@@ -238,16 +252,19 @@ def main():
         done = {(r["pair"], r["method"], r["seed"]) for r in content["rows"]}
         wanted = [(method, seed) for method in chosen.methods
                   for seed in range(chosen.seeds if method in DRAWN else 1)]  # fmt: skip
-        wanted = [key for key in wanted if (name, *key) not in done]
+        wanted = [key for key in wanted if chosen.again or (name, *key) not in done]
         if not wanted:
             continue
         networks = Pair(name)
-        about = content["pairs"].setdefault(name, {}) or networks.ends()
+        about = None if chosen.again else content["pairs"].get(name)
+        about = about or networks.ends()
         for method, seed in wanted:
             row = {"pair": name, "method": method, "seed": seed, **networks.row(method, seed)}
             content = load()  # another process may work on other pairs
             content["pairs"][name] = about
-            content["rows"].append(row)
+            key = name, method, seed
+            others = [r for r in content["rows"] if (r["pair"], r["method"], r["seed"]) != key]
+            content["rows"] = [*others, row]
             save_json(RESULTS / "merging.json", content, format=FORMAT)
             (RESULTS / "merging.md").write_text(text(content))
             lost = (f"{r} {points(row[r], about['parents'])[0]:.2f}" for r in REPAIRS if r in row)

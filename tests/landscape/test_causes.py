@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rebasin_edu.batches import Batch
 from rebasin_edu.landscape import CAUSES, diagnose
+from rebasin_edu.landscape.causes import GAP
+from rebasin_edu.landscape.similarity import prediction_gap
 from rebasin_edu.matching import activation_matching, weight_matching
 from rebasin_edu.symmetry import PermutationSpec
 
@@ -153,6 +156,16 @@ def test_at_least_22_of_24_planted_causes_are_named(table):
     lines = [f"{' '.join(key):32} {found.cause}" for key, found in table.items()]
     print("\n".join(lines))
     assert sum(found.cause == cause for (_, cause), found in table.items()) >= 22, lines
+
+
+def test_networks_that_learned_little_of_the_same_data_are_not_said_to_have_different_data():
+    made = ARCHITECTURES[0]
+    pair = [trained(new(made, seed), STRIPES, LABELS, seed, steps=3, rate=1e-3) for seed in (0, 1)]
+    data = [Batch(STRIPES, LABELS)]
+    gap = prediction_gap(pair[0], *(network.state_dict() for network in pair), data)
+    assert gap > GAP, "their errors fall on different classes"
+    found = diagnose(*pair, (STRIPES, LABELS), model=pair[0])
+    assert found.cause != "different data"
 
 
 def test_the_first_sentence_names_the_cause_and_a_remedy(table):
