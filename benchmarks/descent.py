@@ -23,25 +23,30 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import merging
 import torch
 from torch.nn.functional import cross_entropy
-from widths import FAMILIES
 
 import rebasin_edu as rb
 from rebasin_edu.lab.stored_runs import run_metadata
 
 OUT = Path(__file__).parent / "results" / "descent.json"
-SMALL, LARGE = FAMILIES["cifar10-16px-resnet20"][0], FAMILIES["cifar10-resnet20"][0]
-PAIRS = {  # name → recipe, seeds
-    "16px-x1": (SMALL[0], (0, 1)),
-    "16px-x1-second": (SMALL[0], (2, 3)),
-    "mnist": (rb.Recipe(), (0, 1)),
-    "mnist-second": (rb.Recipe(), (2, 3)),
-    "32px-x1": (LARGE[0], (0, 1)),
-    "16px-x2": (SMALL[1], (0, 1)),
-    "16px-x2-second": (SMALL[1], (2, 3)),
-    "32px-x2": (LARGE[1], (0, 1)),
-    "16px-x4": (SMALL[2], (0, 1)),
+PAIRS = {  # name → the pair in the table of merging
+    "16px-x1": "CIFAR-10 16×16, BatchNorm ResNet20×1",
+    "16px-x1-second": "CIFAR-10 16×16, BatchNorm ResNet20×1, seeds 2 and 3",
+    "mnist": "MNIST MLP 3×512",
+    "mnist-second": "MNIST MLP 3×512, seeds 2 and 3",
+    "32px-x1": "CIFAR-10, BatchNorm ResNet20×1",
+    "16px-x2": "CIFAR-10 16×16, BatchNorm ResNet20×2",
+    "16px-x2-second": "CIFAR-10 16×16, BatchNorm ResNet20×2, seeds 2 and 3",
+    "32px-x2": "CIFAR-10, BatchNorm ResNet20×2",
+    "16px-x4": "CIFAR-10 16×16, BatchNorm ResNet20×4",
+    "mnist-halves": "MNIST MLP 3×256, halves of the data",
+    "fashion": "Fashion-MNIST 14×14, BatchNorm ResNet20×1",
+    "32px-x1-60-epochs": "CIFAR-10, BatchNorm ResNet20×1, 60 epochs",
+    "32px-x1-layer-norm": "CIFAR-10, LayerNorm ResNet20×1",
+    "vgg-eighth": "CIFAR-10, LayerNorm VGG16×1/8",
+    "vgg-quarter": "CIFAR-10, LayerNorm VGG16×1/4",
 }
 ASKED = {"16px-x1": 11.5, "16px-x1-second": 12.5, "32px-x1": 12.5, "16px-x2": 6.0}
 ASKED |= {"16px-x2-second": 6.5, "32px-x2": 4.0, "16px-x4": 4.2}
@@ -53,13 +58,9 @@ class Pair:
     """Two stored networks, and what lies half-way between them."""
 
     def __init__(self, name: str):
-        recipe, seeds = PAIRS[name]
-        self.recipe, self.data = recipe, recipe.load_data()
-        self.a, self.b = (
-            rb.load_or_train(recipe.with_seed(seed), dataset=self.data, progress=False)
-            for seed in seeds
-        )
-        self.spec = rb.PermutationSpec.from_model(self.a, self.data.test.inputs[:2])
+        stored = merging.Pair(PAIRS[name])
+        self.recipes, self.data, self.spec = merging.PAIRS[PAIRS[name]], stored.data, stored.spec
+        self.a, self.b = stored.networks
 
     def parents(self) -> dict:
         scores = [rb.evaluate(network, self.data.test) for network in (self.a, self.b)]
@@ -162,7 +163,8 @@ def main() -> None:
                 row["converged"] = found.converged
                 content = json.loads(OUT.read_text()) if OUT.exists() else {"pairs": {}}
                 here["rows"] |= content["pairs"].get(name, {"rows": {}})["rows"] | {key: row}
-                about = run_metadata(pair.data, pair.recipe, [PAIRS[name][1]], start, "")
+                seeds = [recipe.seed for recipe in pair.recipes]
+                about = run_metadata(pair.data, pair.recipes[0], [seeds], start, "")
                 command = f"python benchmarks/descent.py --pairs {name}"
                 row["machine"] = f"{about['machine']}. {options.note}".strip()
                 content["pairs"][name] = here | {"data": about["data"], "command": command}
