@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import colorsys
 import io
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -59,11 +58,6 @@ def colour_of(label: str, position: int = 0) -> tuple[str, str]:
     return MEANING.get(label.lower(), (OTHERS[position % len(OTHERS)], "v"))
 
 
-def rainbow(count: int) -> list[tuple[float, float, float]]:
-    """``count`` hues from red to violet, so that the eye can follow a permutation of units."""
-    return [colorsys.hsv_to_rgb(0.83 * k / max(1, count - 1), 0.75, 0.92) for k in range(count)]
-
-
 def write(panel: Axes, text: str, at: tuple, shift: tuple = (0, 0), **kwargs: Any) -> None:
     """Text beside a point of a panel, moved by ``shift`` (in points)."""
     panel.annotate(text, at, shift, textcoords="offset points", **kwargs)
@@ -96,8 +90,15 @@ def describe(figure: Figure, text: str) -> Figure:
         about = {"alt": text, **seams(figure)}
         return {"image/png": data, "text/plain": text}, {"image/png": about}
 
+    def display() -> None:  # else Jupyter cuts the file's margins, and ``seams`` would be wrong
+        import IPython.display
+
+        data, about = bundle()
+        IPython.display.display(data, metadata=about, raw=True)
+
     figure.set_label(text)
     figure._repr_mimebundle_ = bundle  # type: ignore[attr-defined]
+    figure._ipython_display_ = display  # type: ignore[attr-defined]
     return figure
 
 

@@ -7,6 +7,7 @@ import torch
 
 import rebasin_edu as rb
 from rebasin_edu.course import figures
+from rebasin_edu.course.figures.units import rainbow
 from rebasin_edu.landscape import Curve
 
 from . import figures_08_09, figures_10_12, figures_11_13, figures_14
@@ -228,3 +229,7 @@ def test_one_factor_on_the_logits_changes_the_loss_and_no_answer():
 def test_an_update_says_what_it_gained_and_how_many_units_are_in_place():
     text = figures.draw_update(descent(), 1).get_label()
     assert text == "Update 1: layer 1: objective 3.00 (+1.00), 6 of 6 units in place."
+
+
+def test_a_rainbow_has_a_hue_for_each_unit():
+    assert len(set(rainbow(16))) == 16

@@ -14,7 +14,7 @@ import rebasin_edu as rb
 from rebasin_edu.landscape import Curve, Plane
 from rebasin_edu.matching import Matching, Step
 from rebasin_edu.show.curves import describe_at
-from rebasin_edu.show.style import NAIVE, colour_of, finish_alpha_axis, rainbow
+from rebasin_edu.show.style import NAIVE, colour_of, finish_alpha_axis
 from rebasin_edu.symmetry import Permutation, PermutationSpec
 
 ALPHAS = tuple(np.linspace(0, 1, 11))
@@ -143,7 +143,6 @@ def test_each_group_of_a_spec_is_a_line():
 def test_a_name_has_one_colour_and_spare_colours_take_turns():
     assert colour_of("Naive") == (NAIVE, "x")
     assert colour_of("other", 0)[0] != colour_of("other", 1)[0]
-    assert len(set(rainbow(16))) == 16
 
 
 def test_a_png_has_few_colours_and_the_size_of_the_figure():

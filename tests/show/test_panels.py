@@ -1,9 +1,12 @@
 """A figure comes apart between its panels and nowhere else, and its title becomes text."""
 
+import base64
 import io
 import re
 
+import nbformat
 import numpy as np
+from nbclient import NotebookClient
 from PIL import Image
 
 import rebasin_edu as rb
@@ -56,6 +59,26 @@ def test_nothing_is_cut_where_a_legend_or_a_colour_bar_belongs_to_both():
     figure.colorbar(axes[0, 0].imshow(np.eye(3)), ax=axes[0, 0])
     picture = rb.show.png(figure)
     assert len(cut(picture, seams(figure))) == 1
+
+
+def test_a_notebook_shows_the_picture_whose_seams_it_stores():
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("%matplotlib inline\nimport rebasin_edu as rb"),
+            nbformat.v4.new_code_cell(
+                "scores = (0.0, 1.0), (0.1, 0.1), (0.9, 0.9), (0.0, 0.0)\n"
+                "rb.show.draw_curves(rb.landscape.Curve(*scores), title='the title')"
+            ),
+        ]
+    )
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    (output,) = notebook.cells[1].outputs
+    picture = base64.b64decode(output.data["image/png"])
+    figure = rb.show.draw_curves(curve(), title="the title")
+    assert Image.open(io.BytesIO(picture)).size == tuple(figure.bbox.size), "margins are cut off"
+    left, _ = cut(picture, output.metadata["image/png"])
+    assert pixels(left)[0].min() > 250, "the title is not whole above the cut"
+    assert pixels(left)[:, -1].min() > 250, "the cut runs through a label"
 
 
 def test_names_in_a_contact_sheet_are_written_in_every_letter_of_the_course():

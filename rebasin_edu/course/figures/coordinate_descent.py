@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...show.style import MATCHED, NAIVE, OTHERS, Look, describe, new_figure, rainbow
+from ...show.style import MATCHED, NAIVE, OTHERS, Look, describe, new_figure
+from .units import rainbow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,9 +18,9 @@ from ...show.style import (
     describe,
     finish_alpha_axis,
     new_figure,
-    rainbow,
     write,
 )
+from .units import rainbow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

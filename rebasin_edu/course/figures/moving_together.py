@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...show.style import OTHERS, describe, new_figure, rainbow, write
+from ...show.style import OTHERS, describe, new_figure, write
+from .units import rainbow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

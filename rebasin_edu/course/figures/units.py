@@ -4,6 +4,7 @@ look for.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from ...landscape import lerp
-from ...show.style import describe, new_figure, rainbow, write
+from ...show.style import describe, new_figure, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,3 +183,8 @@ def _tiles(rows: Sequence[np.ndarray], scale: Callable[[np.ndarray], np.ndarray]
         images = [scale(row).reshape(side, side) for row in table]
         lines.append(np.hstack([np.pad(i, 1, constant_values=np.nan) for i in images]))
     return np.vstack(lines)
+
+
+def rainbow(count: int) -> list[tuple[float, float, float]]:
+    """``count`` hues from red to violet, so that the eye can follow a permutation of units."""
+    return [colorsys.hsv_to_rgb(0.83 * k / max(1, count - 1), 0.75, 0.92) for k in range(count)]
