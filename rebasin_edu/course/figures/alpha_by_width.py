@@ -125,9 +125,8 @@ def draw_alpha_by_width(
     for panel, metric in zip(axes[0], AXIS):
         _lines(panel, curves, metric, row, alpha, highest=4.2)
         panel.set_ylabel(AXIS[metric])
-    look: Look = {"fontsize": 9, "handlelength": 2.4, "columnspacing": 1.0}
-    look |= {"frameon": True, "framealpha": 1.0, "edgecolor": "none"}  # hides the mark's line
-    axes[0, 0].legend(loc="upper center", ncols=2, **look)  # inside: the panels stack on a phone
+    look: Look = {"fontsize": 9, "columnspacing": 1.0, "framealpha": 1.0, "edgecolor": "none"}
+    axes[0, 0].legend(loc="upper center", ncols=2, frameon=True, **look)  # inside: panels stack
     title = f"width ×{row['width']:g}, parents {parents(row)['accuracy']:.1f} %"
     axes[0, 0].set_title(title, loc="left", fontsize=11)
     scored = f"{row['data'].split(' (')[0]}, {row['samples']:,} unseen"
