@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 def benchmark(monkeypatch):
     """Imports a benchmark by its name, and forgets it after the test."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # benchmarks set it, and it is put back
     before = set(sys.modules)
     yield importlib.import_module
     for name in set(sys.modules) - before:
@@ -33,6 +35,23 @@ def test_the_table_of_merging_is_that_of_its_rows(merging):
     path = BENCHMARKS / "results" / "merging.md"
     assert path.exists() == bool(content["rows"])
     assert not content["rows"] or path.read_text() == merging.text(content)
+
+
+@pytest.mark.parametrize("name", ["descent", "matching", "trained_pairs"])
+def test_other_tables_are_those_of_their_rows(benchmark, name):
+    results = BENCHMARKS / "results"
+    content = json.loads((results / f"{name}.json").read_text())
+    assert (results / f"{name}.md").read_text() == benchmark(name).markdown(content)
+
+
+def test_descent_is_nowhere_above_the_papers_estimator():
+    content = json.loads((BENCHMARKS / "results" / "descent.json").read_text())
+    assert len(content["pairs"]) == 15
+    for name, pair in content["pairs"].items():
+        points = {"descent": [], "paper": []}
+        for key, row in pair["rows"].items():
+            points.get(key.split()[0], []).append(row["points"])
+        assert statistics.mean(points["descent"]) <= statistics.mean(points["paper"]), name
 
 
 def cells(line):
