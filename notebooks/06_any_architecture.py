@@ -651,7 +651,7 @@ def accuracy(k, seed):
 
 
 torn_channels = (0, 2, 4, 8, 16)
-drawn = [[100 * accuracy(k, seed) for k in torn_channels] for seed in (0, 1, 2)]
+drawn = [[round(100 * accuracy(k, seed), 1) for k in torn_channels] for seed in (0, 1, 2)]
 
 # %% tags=["solution"]
 import matplotlib.pyplot as plt
