@@ -112,6 +112,8 @@ def markdown(content: dict) -> str:
         [
             "Points of test accuracy below the mean of the parents at the midpoint, BatchNorm",
             "re-estimated: mean over seeds (each seed), median CPU seconds of one thread.",
+            "`descent`: on the permutation, its defaults (6,000 images, no labels).",
+            "`paper`: Algorithm 2 of Git Re-Basin, 48 steps, with the labels of 2,000 images.",
             "",
             *lines,
             "",
