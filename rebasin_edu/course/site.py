@@ -146,7 +146,7 @@ def card(notebook: NotebookNode, name: str, static: Path) -> dict[str, str]:
     found = {
         "name": name,
         "title": text.split("\n", 1)[0].removeprefix("# ").strip(),
-        "question": question[1] if question else "",
+        "question": question[1].replace("*", "") if question else "",
         "alt": "",
     }
     if pictures:

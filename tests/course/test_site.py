@@ -8,7 +8,7 @@ import pytest
 
 import rebasin_edu as rb
 from rebasin_edu.course import site, site_pages, vendor
-from rebasin_edu.course.repository import binder, colab, stored_notebooks
+from rebasin_edu.course.repository import NOTEBOOKS, binder, colab, stored_notebooks
 
 FIRST = stored_notebooks()[0]
 
@@ -39,6 +39,8 @@ def test_the_index_has_a_picture_and_a_question_for_each_notebook(tmp_path):
     index = site_pages.index_page([card])
     assert "What is the network midway" in index and 'alt="' in index
     assert index.count('class="card"') == 1 and "\n00_tour\n" in index
+    asked = site.card(nbformat.read(NOTEBOOKS / "06_any_architecture.ipynb", 4), "06", tmp_path)
+    assert "your model?" in asked["question"], "marks of Markdown are no text"
 
 
 def test_the_reference_lists_all_that_is_public():
