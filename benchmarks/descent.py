@@ -19,16 +19,18 @@ import os
 import statistics
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import merging
 import torch
+from rows import origins
 from torch.nn.functional import cross_entropy
 
 import rebasin_edu as rb
-from rebasin_edu.lab.stored_runs import run_metadata
+from rebasin_edu.lab.metadata import machine
 
 OUT = Path(__file__).parent / "results" / "descent.json"
 PAIRS = {  # name → the pair in the table of merging
@@ -59,8 +61,7 @@ class Pair:
 
     def __init__(self, name: str):
         stored = merging.Pair(PAIRS[name])
-        self.recipes, self.data, self.spec = merging.PAIRS[PAIRS[name]], stored.data, stored.spec
-        self.a, self.b = stored.networks
+        self.data, self.spec, (self.a, self.b) = stored.data, stored.spec, stored.networks
 
     def parents(self) -> dict:
         scores = [rb.evaluate(network, self.data.test) for network in (self.a, self.b)]
@@ -94,13 +95,18 @@ class Pair:
         }
 
 
+def rows_of(pair: dict, method: str) -> list[dict]:
+    """The rows of one method, a row a seed."""
+    return [row for key, row in pair["rows"].items() if key.split()[0] == method]
+
+
 def markdown(content: dict) -> str:
     """A row for each pair, a column for each method: the mean over seeds, and each."""
     lines = [f"| pair | {' | '.join(METHODS)} | asked of descent |", "|---" * 6 + "|"]
     for name, pair in content["pairs"].items():
         cells = []
         for method in METHODS:
-            rows = [row for key, row in pair["rows"].items() if key.split()[0] == method]
+            rows = rows_of(pair, method)
             points = [row["points"] for row in rows]
             each = f" ({', '.join(f'{x:.1f}' for x in points)})" if len(points) > 1 else ""
             seconds = statistics.median(row["cpu_seconds"] for row in rows) if rows else 0
@@ -108,6 +114,11 @@ def markdown(content: dict) -> str:
                 f"{statistics.mean(points):.2f}{each}, {seconds:.1f} s" if rows else "not measured"
             )
         lines.append(f"| {name} | {' | '.join(cells)} | {ASKED.get(name, '')} |")
+    made = (
+        (row["machine"], method)
+        for method, pair in product(METHODS, content["pairs"].values())
+        for row in rows_of(pair, method)
+    )
     return "\n".join(
         [
             "Points of test accuracy below the mean of the parents at the midpoint, BatchNorm",
@@ -117,21 +128,10 @@ def markdown(content: dict) -> str:
             "",
             *lines,
             "",
-            *machines(content),
+            *origins(made),
             "",
         ]
     )
-
-
-def machines(content: dict) -> list[str]:
-    """Which machine made which columns; a column that two have made is named with both."""
-    made: dict[str, list[str]] = {}
-    for pair in content["pairs"].values():
-        for key, row in pair["rows"].items():
-            methods, method = made.setdefault(row["machine"], []), key.split()[0]
-            if method not in methods:
-                methods.append(method)
-    return [f"* {', '.join(methods)}: {machine}" for machine, methods in made.items()]
 
 
 def main() -> None:
@@ -147,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.pairs:
-        pair, start = None, time.perf_counter()
+        pair = None
         for method in options.methods:
             for seed in options.seeds if method in DRAWN else [0]:
                 key = f"{method} seed {seed}" if method in DRAWN else method
@@ -165,11 +165,9 @@ def main() -> None:
                 row["converged"] = found.converged
                 content = json.loads(OUT.read_text()) if OUT.exists() else {"pairs": {}}
                 here["rows"] |= content["pairs"].get(name, {"rows": {}})["rows"] | {key: row}
-                seeds = [recipe.seed for recipe in pair.recipes]
-                about = run_metadata(pair.data, pair.recipes[0], [seeds], start, "")
                 command = f"python benchmarks/descent.py --pairs {name}"
-                row["machine"] = f"{about['machine']}. {options.note}".strip()
-                content["pairs"][name] = here | {"data": about["data"], "command": command}
+                row["machine"] = f"{machine(pair.data.device)}. {options.note}".strip()
+                content["pairs"][name] = here | {"data": pair.data.name, "command": command}
                 OUT.write_text(json.dumps(content, indent=1))
                 OUT.with_suffix(".md").write_text(markdown(content))
                 print(name, key, row, flush=True)

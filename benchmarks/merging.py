@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rows import origins
 from widths import CIFAR, FASHION, LAYER, SMALL, VGG, WIDE
 
 import rebasin_edu as rb
@@ -195,18 +196,19 @@ def table(content):
     return lines
 
 
-def origins(content):
-    """When and on which machine the rows of which pairs were made."""
-    found = {}
-    for name in PAIRS:
-        for row in (row for row in content["rows"] if row["pair"] == name):
-            made = f"{row['made']}, {row['machine']}" if "made" in row else "earlier, not noted"
-            found.setdefault(made, {})[name] = None
-    return [f"* {made}: {'; '.join(names)}" for made, names in sorted(found.items())]
+def origin(row):
+    """When and on which machine a row was made."""
+    return f"{row['made']}, {row['machine']}" if "made" in row else "earlier, not noted"
+
+
+def key_of(row):
+    """What a row is of; a row of the same key takes its place."""
+    return row["pair"], row["method"], row["seed"]
 
 
 def text(content):
     """All of ``results/merging.md``."""
+    made = ((origin(r), name) for name in PAIRS for r in content["rows"] if r["pair"] == name)
     return "\n".join(
         [
             "# Two networks merged into one, half-way",
@@ -223,7 +225,7 @@ def text(content):
             "line in `PAIRS`, a method a function in `METHODS`; run the command again, and it "
             "computes what is missing.",
             "",
-            *origins(content),
+            *origins(made),
             "",
         ]
     )
@@ -249,7 +251,7 @@ def main():
     torch.set_num_threads(1)  # CPU seconds of one thread
     content = load()
     for name in chosen.names:
-        done = {(r["pair"], r["method"], r["seed"]) for r in content["rows"]}
+        done = {key_of(row) for row in content["rows"]}
         wanted = [(method, seed) for method in chosen.methods
                   for seed in range(chosen.seeds if method in DRAWN else 1)]  # fmt: skip
         wanted = [key for key in wanted if chosen.again or (name, *key) not in done]
@@ -262,8 +264,7 @@ def main():
             row = {"pair": name, "method": method, "seed": seed, **networks.row(method, seed)}
             content = load()  # another process may work on other pairs
             content["pairs"][name] = about
-            key = name, method, seed
-            others = [r for r in content["rows"] if (r["pair"], r["method"], r["seed"]) != key]
+            others = [other for other in content["rows"] if key_of(other) != key_of(row)]
             content["rows"] = [*others, row]
             save_json(RESULTS / "merging.json", content, format=FORMAT)
             (RESULTS / "merging.md").write_text(text(content))

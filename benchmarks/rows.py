@@ -1,4 +1,4 @@
-"""What the benchmarks keep of a curve: few digits, plain lists."""
+"""What the benchmarks keep of a curve and of how it was made: few digits, plain lists."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def score_row(score: Score, bins: bool = False) -> dict:
             name: digits(getattr(held, name), 2) for name in ("count", "confidence", "correct")
         }
     return row
+
+
+def origins(made: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each origin, such as a machine, with the names of all that came from there."""
+    found: dict[str, dict[str, None]] = {}
+    for origin, name in made:
+        found.setdefault(origin, {})[name] = None
+    return [f"* {origin}: {'; '.join(names)}" for origin, names in sorted(found.items())]

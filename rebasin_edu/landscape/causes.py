@@ -119,8 +119,8 @@ def _difference(e: Evidence) -> str:
     a, b = e.scores["A"], e.scores["B"]
     if abs(a.accuracy - b.accuracy) > UNEQUAL:
         return f"A is right in {a.accuracy:.1%} of these examples and B in {b.accuracy:.1%}"
-    wrong = 2 - a.accuracy - b.accuracy  # errors alone can make the answers so different
-    if e.prediction_gap > max(GAP, wrong / 2):
+    errors = 1 - (a.accuracy + b.accuracy) / 2  # these alone can make the answers so different
+    if e.prediction_gap > max(GAP, errors):
         return f"A and B name other classes in {e.prediction_gap:.0%} more of these examples"
     return ""
 

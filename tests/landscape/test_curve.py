@@ -79,14 +79,11 @@ def test_the_ends_are_the_networks(name):
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("batched", [False, True])
-def test_between_a_network_and_itself_there_is_exactly_no_barrier(name, batched):
+def test_between_a_network_and_itself_there_is_exactly_no_barrier(name, batched, request):
+    if batched:  # two threads may cut one product of all alphas within an alpha, and round it
+        request.getfixturevalue("one_thread")
     a, _, data = setting(name)
-    threads = torch.get_num_threads()
-    try:  # two threads may cut one product of all alphas within an alpha, and round it otherwise
-        torch.set_num_threads(1 if batched else threads)
-        curve = linear_path(a, a, data, alphas=9, batched=batched)
-    finally:
-        torch.set_num_threads(threads)
+    curve = linear_path(a, a, data, alphas=9, batched=batched)
     assert curve.barrier == (0.0, 0.0)
     assert all(barrier == (0.0, 0.0) for barrier in curve.barriers.values())
 

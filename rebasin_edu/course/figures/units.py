@@ -174,6 +174,11 @@ def _draw_tiles(panel: Axes, rows: Mapping[str, np.ndarray]) -> None:
     panel.spines[:].set_visible(False)
 
 
+def rainbow(count: int) -> list[tuple[float, float, float]]:
+    """``count`` hues from red to violet, so that the eye can follow a permutation of units."""
+    return [colorsys.hsv_to_rgb(0.83 * k / max(1, count - 1), 0.75, 0.92) for k in range(count)]
+
+
 def _tiles(rows: Sequence[np.ndarray], scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Images side by side, a row of them for each table ``(columns, height × width)``."""
     lines = []
@@ -183,8 +188,3 @@ def _tiles(rows: Sequence[np.ndarray], scale: Callable[[np.ndarray], np.ndarray]
         images = [scale(row).reshape(side, side) for row in table]
         lines.append(np.hstack([np.pad(i, 1, constant_values=np.nan) for i in images]))
     return np.vstack(lines)
-
-
-def rainbow(count: int) -> list[tuple[float, float, float]]:
-    """``count`` hues from red to violet, so that the eye can follow a permutation of units."""
-    return [colorsys.hsv_to_rgb(0.83 * k / max(1, count - 1), 0.75, 0.92) for k in range(count)]
